@@ -1,0 +1,12 @@
+"""Layers written from scratch in ``keras.ops``, one equation a file.
+
+Importing this package registers every layer with Keras, so that
+``keras.models.load_model`` finds them in safe mode without ``custom_objects``.
+"""
+
+from custom_layers.batch_norm import BatchNormalization
+from custom_layers.dropout import Dropout
+from custom_layers.gelu import GELU
+from custom_layers.leaky_relu import LeakyReLU
+
+__all__ = ["BatchNormalization", "Dropout", "GELU", "LeakyReLU"]

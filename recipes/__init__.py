@@ -1,0 +1,1 @@
+"""Recipes: each file here trains one model with the whole loop on the page."""

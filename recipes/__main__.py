@@ -1,0 +1,137 @@
+"""The command line: ``python -m recipes list``, ``show NAME``, ``run NAME [options]``.
+
+Nothing heavy is imported before a recipe runs: ``--backend`` must reach KERAS_BACKEND before
+the recipe, and so keras, is imported.
+"""
+
+import argparse
+import ast
+import difflib
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+
+from recipes.training.errors import InputError, NonFiniteValue
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def main(arguments=None):
+    """Runs one command; returns the exit code: 0, 1 (a loss is no number), 2 (bad input), 130."""
+    try:
+        command = _parser().parse_args(arguments)
+        command.function(command)
+        return 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except NonFiniteValue as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def recipes():
+    """{name: path} of every recipe: each file of this folder is one."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return {path.stem: path for path in files if not path.stem.startswith("__")}
+
+
+def default_backend():
+    """The backend that Keras itself would take: KERAS_BACKEND, its config file, tensorflow."""
+    if chosen := os.environ.get("KERAS_BACKEND"):
+        return chosen
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return json.loads((home / "keras.json").read_text("utf-8")).get("backend", "tensorflow")
+    except (OSError, ValueError):
+        return "tensorflow"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise InputError(f"{message}. See {self.prog} --help.")
+
+
+def _parser():
+    parser = _Parser(prog="python -m recipes", description="Trains reference models.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("list", help="list the recipes")
+    command.set_defaults(function=_list)
+
+    command = commands.add_parser("show", help="print a recipe: its results, options and loop")
+    command.add_argument("name", nargs="?", metavar="NAME")
+    command.set_defaults(function=_show)
+
+    command = commands.add_parser("run", help="train; run NAME --help lists a recipe's options")
+    command.add_argument("name", nargs="?", metavar="NAME")
+    command.add_argument("options", nargs=argparse.REMAINDER, metavar="[options]")
+    command.set_defaults(function=_run)
+    return parser
+
+
+def _list(command):
+    width = max(map(len, recipes()))
+    for name, path in recipes().items():
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        print(f"{name:{width}}  {docstring.splitlines()[0]}")
+
+
+def _show(command):
+    print(_find(command).read_text("utf-8"), end="")
+
+
+def _run(command):
+    _find(command)
+    backend = _backend(command)
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+
+    from recipes.training.options import parse
+
+    recipe = importlib.import_module(f"recipes.{command.name}")
+    parsed = parse(command.name, recipe.Config, backend, command.options)
+    if parsed is None:
+        return  # help was asked for
+    config, options = parsed
+
+    from recipes.training.run import Run
+
+    with Run(command.name, config, options) as run:
+        recipe.main(config, run)
+
+
+def _find(command):
+    known = recipes()
+    if command.name is None:
+        raise InputError(f"name a recipe: {', '.join(known)}")
+    if command.name not in known:
+        near = difflib.get_close_matches(command.name, known, cutoff=0.4) or known
+        raise InputError(f"there is no recipe {command.name!r}: did you mean {' or '.join(near)}?")
+    return known[command.name]
+
+
+def _backend(command):
+    """The backend of --backend, else the default; it must be known and installed."""
+    # The full parser sees all options later, from the recipe that cannot be imported yet.
+    early = _Parser(prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False)
+    early.add_argument("--backend", default=default_backend())
+    backend = early.parse_known_args(command.options)[0].backend
+    if backend not in BACKENDS:
+        raise InputError(f"there is no backend {backend!r}: choose {', '.join(BACKENDS)}")
+    if importlib.util.find_spec(backend) is None:
+        raise InputError(
+            f"the backend {backend} is not installed: pip install '.[{backend}]' in the checkout, "
+            f"or make recipe NAME={command.name} BACKEND={backend}"
+        )
+    return backend
+
+
+if __name__ == "__main__":
+    sys.exit(main())

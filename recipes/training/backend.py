@@ -1,0 +1,71 @@
+"""What a run records of its machine: device, thread count and versions."""
+
+import importlib.metadata
+import os
+import platform
+
+import keras
+
+_PACKAGES = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
+
+
+def versions():
+    """{package: version} of everything that decides the numbers of a run."""
+    backend = keras.backend.backend()
+    packages = ["keras", "numpy", *_PACKAGES[backend], "jaxlib" if backend == "jax" else "keras"]
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # the backend's other distribution
+    return found
+
+
+def device():
+    """The name of the device that the backend computes on, such as "NVIDIA H100" or a CPU's."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+    elif backend == "jax":
+        import jax
+
+        if jax.default_backend() != "cpu":
+            return jax.devices()[0].device_kind
+    else:
+        import torch
+
+        if torch.cuda.is_available():
+            return torch.cuda.get_device_name()
+    return _processor()
+
+
+def thread_count():
+    """Number of threads that one operation may use on the CPU; another number, other bits."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.get_num_threads()
+    threads = 0
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        threads = tf.config.threading.get_intra_op_parallelism_threads()
+    # 0 is TensorFlow's word for all cores; JAX always takes all.
+    return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()) \
+        or os.cpu_count()
+
+
+def _processor():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    except OSError:
+        pass  # no Linux
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"

@@ -1,0 +1,58 @@
+"""Figures of a trained model on a split."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Classification(NamedTuple):
+    """A classifier's answers on a split.
+
+    Shapes: inputs (N, ...), labels (N,) integers, logits (N, classes).
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def predicted(self):
+        """The most probable class of each example, (N,)."""
+        return np.argmax(self.logits, axis=-1)
+
+    @property
+    def accuracy(self):
+        """Share of the examples whose most probable class is the right one, in [0, 1]."""
+        return float(np.mean(self.predicted == self.labels))
+
+    @property
+    def loss(self):
+        """Mean cross-entropy in nats."""
+        return float(np.mean(_log_sum_exp(self.logits) - self._of_class(self.labels)))
+
+    @property
+    def confidence(self):
+        """Probability that the model gives to its most probable class, (N,)."""
+        return np.exp(self._of_class(self.predicted) - _log_sum_exp(self.logits))
+
+    @property
+    def confusion(self):
+        """Counts, (classes, classes): row the true class, column the predicted one."""
+        classes = self.logits.shape[-1]
+        pairs = np.ravel_multi_index((self.labels, self.predicted), (classes, classes))
+        return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+    def _of_class(self, classes):
+        return np.take_along_axis(self.logits, classes[:, None], axis=-1)[:, 0]
+
+
+def classify(model, split, batch_size=500):
+    """Runs a classifier, in inference, over all of a split (inputs, labels)."""
+    inputs, labels = split
+    logits = model.predict(inputs, batch_size=batch_size, verbose=0)
+    return Classification(inputs, labels, logits.astype("float64"))
+
+
+def _log_sum_exp(logits):
+    largest = logits.max(axis=-1)
+    return largest + np.log(np.exp(logits - largest[:, None]).sum(axis=-1))

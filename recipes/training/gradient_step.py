@@ -1,0 +1,225 @@
+"""One training step, written once for TensorFlow, JAX and PyTorch.
+
+    def compute_loss(images, labels):
+        return loss_function(labels, model(images, training=True))
+
+    step = gradient_step(compute_loss, model, optimizer)
+    loss = step(images, labels)
+
+Everything that differs between the backends is in the three functions at the end of this
+file. Elsewhere a recipe is plain Keras.
+"""
+
+import keras
+from keras import ops, tree
+
+
+def gradient_step(compute_loss, model, optimizer, reads=()):
+    """Makes a function that moves a model's weights one optimizer step down a loss.
+
+    The step does what Keras's own ``train_on_batch`` does, to the bit, and is compiled where
+    Keras would compile (always on JAX, on TensorFlow as a graph, on PyTorch not).
+
+    Several networks that train each other take one step each:
+
+        step = gradient_step(discriminator_loss, discriminator, optimizer, reads=[generator])
+
+    Args:
+        compute_loss: function of one batch that returns a scalar loss, or a pair of it and
+            auxiliary tensors in any nest of dicts, lists and tuples. It calls models with
+            ``training=True`` itself (a plain ``model(x)`` drops nothing and moves no
+            batch-norm statistics) and adds ``sum(model.losses)`` where the model has
+            regularizers. It is traced on TensorFlow and JAX: no NumPy and no Python ``if``
+            on the values of tensors.
+        model: the ``keras.Model`` whose weights the step trains, or a list of them. The weights
+            that are trainable now are trained: after freezing or unfreezing layers, make a new
+            step and a new optimizer.
+        optimizer: a ``keras.optimizers.Optimizer`` of this step's own.
+        reads: what else ``compute_loss`` reads: models, layers, metrics, seed generators or
+            variables. They are read afresh at every step, and may be assigned to, but they are
+            not trained.
+
+    Returns:
+        ``step(*batch)``, which takes arrays or tensors and returns what ``compute_loss``
+        returned, on the device. Losses are those before the update.
+
+    Raises:
+        ValueError: a model is not built or has nothing to train. At the first step:
+            ``compute_loss`` reads a variable that is neither trained nor declared in ``reads``
+            (JAX would freeze its value into the compiled step), assigns to a weight that the
+            step trains, or returns a loss that is no scalar; or the optimizer already belongs
+            to other weights.
+    """
+    models = list(model) if isinstance(model, (list, tuple)) else [model]
+    for each in models:
+        if not each.built:
+            raise ValueError(
+                f"model {each.name!r} has no weights yet: call it on a batch, or build() it, "
+                f"before gradient_step."
+            )
+    trained = _unique(variable for each in models for variable in each.trainable_variables)
+    if not trained:
+        names = ", ".join(repr(each.name) for each in models)
+        raise ValueError(f"nothing to train: {names} has no trainable weights.")
+    known = {id(variable) for variable in trained}
+    state = _unique(
+        variable
+        for source in [*models, *reads]
+        for variable in _variables(source)
+        if id(variable) not in known
+    )
+    optimizer.build(trained)
+    make_step = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
+    return make_step[keras.backend.backend()](compute_loss, models, trained, state, optimizer)
+
+
+class _DeclaredVariables(keras.StatelessScope):
+    """Inside, variables have the given values, and only the declared ones exist.
+
+    What is assigned to is kept in ``updated``; the variables themselves do not change.
+    """
+
+    def __init__(self, trained, trained_values, state, state_values):
+        super().__init__(collect_losses=True, initialize_variables=False)
+        # Set here and not by the base class, which would copy each value into a tensor.
+        self.state_mapping = {
+            **{id(variable): value for variable, value in zip(trained, trained_values)},
+            **{id(variable): value for variable, value in zip(state, state_values)},
+        }
+        self._trained = {id(variable) for variable in trained}
+        self.updated = {}
+
+    def get_current_value(self, variable):
+        value = self.state_mapping.get(id(variable))
+        if value is None:
+            raise ValueError(
+                f"compute_loss reads the variable {variable.path!r}, which this step neither "
+                f"trains nor declares: name its model, layer, metric or seed generator in "
+                f"gradient_step(..., reads=[...])."
+            )
+        return value
+
+    def add_update(self, update):
+        variable, value = update
+        self.get_current_value(variable)
+        if id(variable) in self._trained:
+            raise ValueError(
+                f"compute_loss assigns to the weight {variable.path!r}, which this step trains: "
+                f"assign to it after the step."
+            )
+        self.state_mapping[id(variable)] = value
+        self.updated[id(variable)] = value
+
+    def new_values(self, state):
+        """{position in ``state``: new value} of the variables that were assigned to."""
+        return {
+            position: self.updated[id(variable)]
+            for position, variable in enumerate(state)
+            if id(variable) in self.updated
+        }
+
+
+def _variables(source):
+    if isinstance(source, keras.Variable):
+        return [source]
+    if isinstance(source, keras.random.SeedGenerator):
+        return [source.state]
+    if not hasattr(source, "variables"):
+        raise ValueError(
+            f"reads takes models, layers, metrics, seed generators and variables, got {source!r}."
+        )
+    return source.variables
+
+
+def _unique(variables):
+    return list({id(variable): variable for variable in variables}.values())
+
+
+def _scalar_loss(outputs):
+    """The loss of what ``compute_loss`` returned: itself, or the first of a pair."""
+    loss = outputs[0] if isinstance(outputs, tuple) else outputs
+    if tuple(loss.shape) != ():
+        raise ValueError(
+            f"compute_loss must return a scalar loss, got shape {tuple(loss.shape)}: "
+            f"take its mean."
+        )
+    return loss
+
+
+def _tensorflow_step(compute_loss, models, trained, state, optimizer):
+    import tensorflow as tf
+
+    # Like fit: XLA where there is a GPU and every layer supports it, a plain graph otherwise.
+    jit_compile = all(model.jit_compile for model in models)
+
+    @tf.function(jit_compile=jit_compile, autograph=False, reduce_retracing=True)
+    def step(batch):
+        trained_values = [variable.value for variable in trained]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(trained_values)
+            state_values = [variable.value for variable in state]
+            with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
+                outputs = compute_loss(*batch)
+                loss = _scalar_loss(outputs)
+        gradients = tape.gradient(loss, trained_values)
+        for position, value in scope.new_values(state).items():
+            state[position].assign(value)
+        optimizer.apply(gradients, trained)
+        return outputs
+
+    return lambda *batch: step(tree.map_structure(ops.convert_to_tensor, batch))
+
+
+def _jax_step(compute_loss, models, trained, state, optimizer):
+    import jax
+
+    def pure_step(trained_values, optimizer_values, state_values, batch):
+        def loss_and_outputs(trained_values):
+            with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
+                outputs = compute_loss(*batch)
+                loss = _scalar_loss(outputs)
+            return loss, (outputs, scope.new_values(state))
+
+        gradients, (outputs, new_state) = jax.grad(loss_and_outputs, has_aux=True)(trained_values)
+        updated = [*trained, *optimizer.variables]
+        values = [*trained_values, *optimizer_values]
+        with keras.StatelessScope(zip(updated, values)) as scope:
+            optimizer.apply(gradients, trained)
+        return outputs, [scope.get_current_value(variable) for variable in updated], new_state
+
+    # The old weights and moments are given up, so that the new ones need no second copy.
+    compiled_step = jax.jit(pure_step, donate_argnums=(0, 1))
+
+    def step(*batch):
+        outputs, new_values, new_state = compiled_step(
+            [variable.value for variable in trained],
+            [variable.value for variable in optimizer.variables],
+            [variable.value for variable in state],
+            batch,
+        )
+        for variable, value in zip([*trained, *optimizer.variables], new_values, strict=True):
+            variable.assign(value)
+        for position, value in new_state.items():
+            state[position].assign(value)
+        return outputs
+
+    return step
+
+
+def _torch_step(compute_loss, models, trained, state, optimizer):
+    import torch
+
+    def step(*batch):
+        trained_values = [variable.value for variable in trained]
+        state_values = [variable.value for variable in state]
+        with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
+            outputs = compute_loss(*tree.map_structure(ops.convert_to_tensor, batch))
+            loss = _scalar_loss(outputs)
+        gradients = torch.autograd.grad(loss, trained_values, allow_unused=True)
+        with torch.no_grad():
+            for position, value in scope.new_values(state).items():
+                state[position].assign(value)
+            optimizer.apply(gradients, trained)
+        return tree.map_structure(lambda output: output.detach(), outputs)
+
+    return step

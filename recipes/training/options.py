@@ -1,0 +1,87 @@
+"""The command line of a recipe: its own ``Config`` dataclass, and what every recipe takes.
+
+Parsed by cyclopts: field names become options, types and validators are checked, and an
+error is one sentence with the option and the value.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cyclopts
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from recipes.training.errors import InputError
+
+
+def _whole_number(_, tokens):
+    # cyclopts alone rounds 1.5 to 2.
+    return int(tokens[0].value)
+
+
+def _integer(**bounds):
+    return Parameter(converter=_whole_number, validator=Number(**bounds))
+
+
+# Strict comparisons are false for NaN, so that it fails them too.
+PositiveInt = Annotated[int, _integer(gt=0)]
+Seed = Annotated[int, _integer(gte=0, lt=2**31)]
+PositiveFloat = Annotated[float, Parameter(validator=Number(gt=0, lt=math.inf))]
+Rate = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every recipe takes beside its own Config.
+
+    Parameters
+    ----------
+    backend
+        Keras backend; default: KERAS_BACKEND, then Keras's config file, then tensorflow
+    data
+        tfds: prepared by TensorFlow Datasets; embedded: ships inside a package; auto: tfds where
+        it is prepared, else embedded
+    runs
+        folder for run folders
+    """
+
+    backend: Literal["tensorflow", "jax", "torch"]
+    data: Literal["auto", "tfds", "embedded"] = "auto"
+    runs: Path = Path("runs")
+
+
+def parse(recipe, config_class, backend, arguments):
+    """(Config, Options) of a recipe's command line, or None if it asked for help, now printed.
+
+    Args:
+        recipe: the recipe's name.
+        config_class: its frozen dataclass.
+        backend: the one in force, default of ``--backend``.
+        arguments: the words after the recipe's name.
+
+    Raises:
+        InputError: an option is unknown, or a value is out of range or of the wrong type.
+    """
+    app = cyclopts.App(
+        name=f"recipes run {recipe}",
+        help_format="plaintext",
+        help_flags=["--help", "-h"],
+        version_flags=[],
+        result_action="return_value",
+    )
+
+    @app.default
+    def collect(
+        *,
+        config: Annotated[config_class, Parameter("*")] = config_class(),
+        options: Annotated[Options, Parameter("*")] = Options(backend),
+    ):
+        return config, options
+
+    try:
+        return app(arguments, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        sentence = " ".join(str(error).split())
+        raise InputError(f"{sentence} See python -m recipes run {recipe} --help.") from None

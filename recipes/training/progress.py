@@ -1,0 +1,66 @@
+"""What a person sees while a run trains: a bar in a terminal, plain lines in a pipe."""
+
+import time
+
+from tqdm import tqdm
+
+_SECONDS_BETWEEN_LINES = 10
+
+
+class Progress:
+    """Shows the steps of a whole run, with the latest figures, the rate and the time left."""
+
+    def __init__(self, title, total_steps):
+        self._title = title
+        # disable=None: no bar where the output is not a terminal
+        self._bar = tqdm(total=total_steps, unit="step", disable=None, dynamic_ncols=True)
+        self._step = 0
+        self._training_seconds = 0.0
+
+    def begin_epoch(self, name):
+        self._name = name
+        self._bar.set_description(f"{self._title} {name}")
+        self._resumed = self._spoken = time.perf_counter()
+
+    def step(self):
+        self._step += 1
+        self._bar.update()
+
+    def show(self, values):
+        """Shows figures of the last step."""
+        if not self._bar.disable:
+            self._bar.set_postfix_str(figures(values))
+            return
+        now = time.perf_counter()
+        if now - self._spoken < _SECONDS_BETWEEN_LINES:
+            return
+        self._spoken = now
+        rate = self._step / (self._training_seconds + now - self._resumed)
+        left = tqdm.format_interval((self._bar.total - self._step) / rate)
+        print(
+            f"{self._name}  step {self._step}/{self._bar.total}  {figures(values)}  "
+            f"{rate:.1f} steps/s  {left} left",
+            flush=True,
+        )
+
+    def end_training(self):
+        """The batches of an epoch are through; returns the seconds that they took."""
+        seconds = time.perf_counter() - self._resumed
+        self._training_seconds += seconds
+        return seconds
+
+    def end_epoch(self, values, seconds):
+        """Writes the line of an epoch, which stays."""
+        with tqdm.external_write_mode():
+            print(f"{self._name}  {figures(values)}  {seconds:.1f} s", flush=True)
+
+    def close(self):
+        self._bar.close()
+
+
+def figures(values):
+    """Figures as people read them: accuracies in percent, all else with four digits."""
+    return "  ".join(
+        f"{name} {value:.2%}" if name.endswith("accuracy") else f"{name} {value:.4g}"
+        for name, value in values.items()
+    )

@@ -1,0 +1,241 @@
+"""One run of a recipe: its seeds, data, batches, log, pictures and report.
+
+    for epoch in run.epochs():
+        for batch in run.batches(train):
+            run.log(loss=step(*batch))
+        run.log(validation_accuracy=...)
+    run.log(test_accuracy=...)
+
+Its folder holds:
+
+    config.json     options, command, versions, device, threads, data source, git commit
+    metrics.jsonl   reproducible values only: a row a step, a row an epoch, a last row
+    timings.jsonl   seconds and steps a second, a row an epoch, and a last row
+    model.keras     and curves.png, the recipe's other pictures, report.html
+"""
+
+import json
+import math
+import shutil
+import time
+
+import keras
+
+from recipes.data import batches as batching
+from recipes.data import sources
+from recipes.training import plots, report
+from recipes.training.errors import InputError, NonFiniteValue
+from recipes.training.folder import describe, make_folder, whole_file, write_json
+from recipes.training.progress import Progress, figures
+
+VALIDATION_FRACTION = 0.1
+_SECONDS_BETWEEN_FETCHES = 0.5
+
+
+class Run:
+    """Everything of a run that is not the model, the loss, the step or the evaluation.
+
+    A context manager: leaving it without an error writes the curves and the report.
+
+    Args:
+        recipe: the recipe's name.
+        config: its Config, of which ``epochs``, ``batch_size`` and ``seed`` are used here.
+        options: the ``Options`` that every recipe takes.
+
+    Raises:
+        InputError: the run folder cannot be made.
+    """
+
+    def __init__(self, recipe, config, options):
+        self._started = time.perf_counter()
+        self._recipe = recipe
+        self._config = config
+        self._options = options
+        self.folder = make_folder(options.runs, recipe, options.backend)
+        self._description = describe(recipe, config, options)
+        write_json(self.folder / "config.json", self._description)
+        self._metrics = _Rows(self.folder / "metrics.jsonl")
+        self._timings = _Rows(self.folder / "timings.jsonl")
+        self._pictures = []  # (file name, caption)
+        self._progress = None
+        self._step = self._epoch = 0
+        self._row = None  # what log() fills; None before the first step
+        self._pending = []  # rows of steps whose values are still on the device
+        keras.utils.set_random_seed(config.seed)
+        print(f"{recipe} on {options.backend}, {self._description['device']}", flush=True)
+
+    def load(self, module):
+        """Reads a module of recipes.data: (training, validation, test), each a tuple of arrays.
+
+        Validation is cut from the training part by the seed. It decides everything; the test
+        part is for one look, at the end.
+        """
+        training, test, source = sources.load(module, self._options.data)
+        self._description["data"] = source
+        write_json(self.folder / "config.json", self._description)
+        print(f"data: {source['description']}", flush=True)
+        return *batching.cut_validation(training, VALIDATION_FRACTION, self._config.seed), test
+
+    def total_steps(self, split):
+        """Number of steps of the whole run, for schedules.
+
+        Raises:
+            InputError: the split has no whole batch.
+        """
+        steps = batching.batches_per_epoch(split, self._config.batch_size)
+        if steps == 0:
+            raise InputError(
+                f"--batch-size {self._config.batch_size} is larger than the training part of "
+                f"{len(split[0])} examples: give at most {len(split[0])}"
+            )
+        return self._config.epochs * steps
+
+    def epochs(self):
+        """Counts the epochs from 1; what is logged after the batches of one is written there."""
+        for self._epoch in range(1, self._config.epochs + 1):
+            started = time.perf_counter()
+            yield self._epoch
+            seconds = time.perf_counter() - started
+            row = self._metrics.write(self._row)
+            self._timings.write(
+                {
+                    "epoch": self._epoch,
+                    "seconds": round(seconds, 3),
+                    "training_seconds": round(self._training_seconds, 3),
+                    "steps_per_second": round(self._steps_of_epoch / self._training_seconds, 3),
+                }
+            )
+            self._progress.end_epoch(_without_position(row), seconds)
+        self._progress.close()
+        self._row = self._position()
+
+    def batches(self, split):
+        """The batches of this epoch: tuples of arrays, shuffled by (seed, epoch)."""
+        if self._progress is None:
+            self._progress = Progress(self._recipe, self.total_steps(split))
+        self._progress.begin_epoch(f"epoch {self._epoch}/{self._config.epochs}")
+        self._training_sums = {}
+        self._steps_of_epoch = 0
+        fetched = time.perf_counter()
+        for batch in batching.batches(
+            split, self._config.batch_size, self._config.seed, self._epoch
+        ):
+            self._step += 1
+            self._steps_of_epoch += 1
+            self._row = self._position()
+            yield batch
+            self._pending.append(self._row)
+            self._progress.step()
+            if time.perf_counter() - fetched > _SECONDS_BETWEEN_FETCHES:
+                self._write_pending()
+                fetched = time.perf_counter()
+        self._write_pending()
+        self._training_seconds = self._progress.end_training()
+        self._row = self._position()
+        for name, total in self._training_sums.items():
+            self._row[f"training_{name}"] = total / self._steps_of_epoch
+
+    def log(self, **values):
+        """Records scalars: of this step within the batches, of this epoch after them, of the
+        test after the epochs.
+
+        They may still be on the device, and are fetched in batches; the value that ends a run
+        because it is NaN or infinite may therefore be one of some steps before.
+        """
+        self._row.update(values)
+
+    def save(self, model):
+        """Saves a model as model.keras, for ``keras.models.load_model``."""
+        # Keras wants the ending .keras, which the temporary name keeps.
+        with whole_file(self.folder / "model.keras") as path:
+            model.save(path)
+
+    def picture(self, name, figure, caption):
+        """Saves a matplotlib figure as ``name``.png and puts it into the report."""
+        with whole_file(self.folder / f"{name}.png") as path:
+            figure.savefig(path, dpi=110, bbox_inches="tight")
+        self._pictures.append((f"{name}.png", caption))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if self._progress is not None:
+            self._progress.close()
+        try:
+            if kind is None:
+                self._finish()
+            elif kind is KeyboardInterrupt:
+                self._write_pending()
+        finally:
+            self._metrics.close()
+            self._timings.close()
+        if self._step == 0 and kind is not None and issubclass(kind, InputError):
+            shutil.rmtree(self.folder)  # nothing has been trained: leave nothing behind
+
+    def _finish(self):
+        test = _without_position(self._metrics.write(self._row))
+        self._timings.write({"seconds": round(time.perf_counter() - self._started, 3)})
+        rows = self._metrics.read()
+        self.picture("curves", plots.curves(rows), "Training and validation.")
+        with whole_file(self.folder / "report.html") as path:
+            report.write(path, self.folder, self._description, rows, self._pictures)
+        print(f"{figures(test)}  {time.perf_counter() - self._started:.0f} s in all")
+        for name, _ in self._pictures:
+            print(f"picture: {self.folder / name}")
+        print(f"report: {self.folder / 'report.html'}")
+        print(f"run folder: {self.folder}", flush=True)
+
+    def _position(self):
+        return {"epoch": self._epoch, "step": self._step}
+
+    def _write_pending(self):
+        """Fetches what is still on the device, writes it, and shows the last of it."""
+        pending, self._pending = self._pending, []
+        for row in pending:
+            values = _without_position(self._metrics.write(row))
+            for name, value in values.items():
+                self._training_sums[name] = self._training_sums.get(name, 0.0) + value
+        if pending:
+            self._progress.show(values)
+
+
+class _Rows:
+    """A file of JSON rows, written whole row by whole row."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115, closed below
+
+    def write(self, row):
+        """Writes a row whose values may be tensors, and returns it with plain numbers.
+
+        Raises:
+            NonFiniteValue: a value is NaN or infinite; the row is not written.
+        """
+        numbers = {
+            name: value if isinstance(value, (int, float)) else _number(value)
+            for name, value in row.items()
+        }
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                raise NonFiniteValue(
+                    f"{name} became {value} at step {row['step']} of epoch {row['epoch']}, and "
+                    f"the run stops there: try a smaller --learning-rate"
+                )
+        self._file.write(json.dumps(numbers) + "\n")
+        return numbers
+
+    def read(self):
+        return [json.loads(line) for line in self._path.read_text("utf-8").splitlines()]
+
+    def close(self):
+        self._file.close()
+
+
+def _number(tensor):
+    return float(keras.ops.convert_to_numpy(tensor))
+
+
+def _without_position(row):
+    return {name: value for name, value in row.items() if name not in ("epoch", "step")}
