@@ -162,9 +162,14 @@ def _tensorflow_step(compute_loss, models, trained, state, optimizer):
                 outputs = compute_loss(*batch)
                 loss = _scalar_loss(outputs)
         gradients = tape.gradient(loss, trained_values)
-        for position, value in scope.new_values(state).items():
-            state[position].assign(value)
-        optimizer.apply(gradients, trained)
+        # All is computed before anything is assigned. TensorFlow should see to that itself, but
+        # where the loss is linear in the outputs, its graph rewriting (dependency_optimization,
+        # in 2.21) lets a gradient read weights that the optimizer has already moved.
+        computed = [value for value in gradients if value is not None] + tree.flatten(outputs)
+        with tf.control_dependencies(computed):
+            for position, value in scope.new_values(state).items():
+                state[position].assign(value)
+            optimizer.apply(gradients, trained)
         return outputs
 
     return lambda *batch: step(tree.map_structure(ops.convert_to_tensor, batch))

@@ -10,13 +10,11 @@ from recipes.training.gradient_step import gradient_step
 from tests.gradients import outputs_and_gradients
 
 SHAPES_AND_AXES = [
-    ((6, 4), -1),
     ((6, 4), 1),
     ((6, 5, 3), -1),
     ((6, 5, 3), -2),
     ((4, 5, 6, 3), -1),
     ((4, 3, 5, 6), 1),
-    ((4, 5, 3, 6), 2),
     ((4, 5, 3, 6), -2),
     ((3, 2, 4, 3, 2), -1),
 ]
@@ -100,9 +98,13 @@ def assert_close(actual, expected, tolerance=2e-6):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest)
 
 
-@pytest.mark.parametrize("mode", ["training", "inference", "frozen"])
-@pytest.mark.parametrize("shape, axis", SHAPES_AND_AXES)
-def test_equals_closed_form_and_keras_layer(shape, axis, mode):
+@pytest.mark.parametrize(
+    "mode, shape, axis",
+    [("training", *shape_and_axis) for shape_and_axis in SHAPES_AND_AXES]
+    + [("inference", *shape_and_axis) for shape_and_axis in SHAPES_AND_AXES[::3]]
+    + [("frozen", *shape_and_axis) for shape_and_axis in SHAPES_AND_AXES[::3]],
+)
+def test_equals_closed_form_and_keras_layer(mode, shape, axis):
     inputs, upstream, weights = case(shape, axis)
     moving = [weights["moving_mean"], weights["moving_variance"]]
     arguments = {"axis": axis, "momentum": 0.8, "epsilon": 0.05, "trainable": mode != "frozen"}
@@ -174,17 +176,19 @@ def test_defaults_and_fresh_weights_are_those_of_keras():
         )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("momentum", [0, 0.9, 1])
+@pytest.mark.parametrize(
+    "momentum, dtype",
+    [(0, "float32"), (1, "float32")]
+    + [(0.9, dtype) for dtype in ("float32", "mixed_float16", "mixed_bfloat16")],
+)
 def test_moving_statistics_follow_compiled_steps(momentum, dtype):
     """Three steps of a training loop, the last of them with a smaller batch.
 
     The activations have squares that float16 cannot hold, and means that it would round by
     0.06; bfloat16 would round them by 0.5.
     """
-    model = keras.Sequential([keras.Input((5, 4, 3)), BatchNormalization(momentum=momentum)])
-    model.layers[0].dtype_policy = dtype
-    layer = model.layers[0]
+    layer = BatchNormalization(momentum=momentum, dtype=dtype)
+    model = keras.Sequential([keras.Input((5, 4, 3)), layer])
     generator = np.random.default_rng(0)
     batches = [
         ops.convert_to_numpy(

@@ -1,0 +1,314 @@
+"""gradient_step against Keras's train_on_batch, closed forms, and what it must refuse."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from recipes.training.gradient_step import gradient_step
+
+STEPS = 5
+
+
+def small_model(seed=0, name="model"):
+    """Stock layers with everything that carries state: statistics, dropout, regularizers."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((8, 8, 2))
+    x = layers.Conv2D(4, 3, kernel_regularizer=keras.regularizers.L2(0.01))(image)
+    x = layers.BatchNormalization()(x)
+    x = layers.ReLU(activity_regularizer=keras.regularizers.L1(0.01))(x)
+    x = layers.Dropout(0.3, seed=3)(layers.Flatten()(x))
+    return keras.Model(image, layers.Dense(3)(x), name=name)
+
+
+def line(slope, name):
+    """y = slope * x, one weight."""
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, use_bias=False)], name=name)
+    model.set_weights([np.full((1, 1), slope, "float32")])
+    return model
+
+
+def slope(model):
+    return float(ops.convert_to_numpy(model.trainable_variables[0]).item())
+
+
+def image_batches():
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(STEPS, 16, 8, 8, 2)).astype("float32")
+    return zip(images, generator.integers(0, 3, (STEPS, 16)), strict=True)
+
+
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 20)),
+    "adamw": lambda: keras.optimizers.AdamW(0.01, clipnorm=1.0, use_ema=True),
+    "accumulating": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_equals_train_on_batch_exactly(optimizer):
+    expected_model, model = small_model(), small_model()
+    model.set_weights(expected_model.get_weights())
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    expected_model.compile(OPTIMIZERS[optimizer](), cross_entropy)
+
+    def compute_loss(images, labels):
+        logits = model(images, training=True)
+        return cross_entropy(labels, logits) + sum(model.losses)
+
+    step = gradient_step(compute_loss, model, OPTIMIZERS[optimizer]())
+    for images, labels in image_batches():
+        expected_loss = expected_model.train_on_batch(images, labels)
+        loss = ops.convert_to_numpy(step(images, labels))
+        np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
+    # All variables: weights, moving statistics and the dropout layer's seed state.
+    for variable, expected in zip(model.variables, expected_model.variables, strict=True):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(variable), ops.convert_to_numpy(expected), err_msg=variable.path
+        )
+
+
+def test_last_smaller_batch_equals_train_on_batch():
+    expected_model, model = small_model(), small_model()
+    model.set_weights(expected_model.get_weights())
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    expected_model.compile(keras.optimizers.SGD(0.1), cross_entropy)
+    step = gradient_step(
+        lambda images, labels: (
+            cross_entropy(labels, model(images, training=True)) + sum(model.losses)
+        ),
+        model,
+        keras.optimizers.SGD(0.1),
+    )
+    for (images, labels), size in zip(image_batches(), (16, 5, 16, 5, 1), strict=True):
+        expected_model.train_on_batch(images[:size], labels[:size])
+        step(images[:size], labels[:size])
+    for weight, expected in zip(model.get_weights(), expected_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, expected)
+
+
+def test_returns_the_loss_before_the_update_and_auxiliary_values():
+    model = line(2.0, "line")
+
+    def compute_loss(x, y):
+        predicted = model(x, training=True)
+        loss = ops.mean(ops.square(predicted - y))
+        return loss, {"largest": ops.max(predicted), "pair": (loss, [2 * loss])}
+
+    step = gradient_step(compute_loss, model, keras.optimizers.SGD(0.1))
+    x = np.array([[1.0], [3.0]], "float32")
+    loss, auxiliary = step(x, 0 * x)
+    # loss = slope^2 * mean(x^2) = 4 * 5; its derivative is 2 * slope * 5.
+    assert float(loss) == pytest.approx(20.0)
+    assert float(auxiliary["largest"]) == pytest.approx(6.0)
+    assert float(auxiliary["pair"][0]) == pytest.approx(20.0)
+    assert float(auxiliary["pair"][1][0]) == pytest.approx(40.0)
+    assert slope(model) == pytest.approx(2.0 - 0.1 * 20.0, abs=1e-6)
+
+
+def test_moving_statistics_follow_the_batches():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), layers.BatchNormalization(momentum=0.9)])
+    step = gradient_step(
+        lambda x: ops.mean(model(x, training=True) ** 2), model, keras.optimizers.SGD(0.1)
+    )
+    mean, variance = np.zeros(2), np.ones(2)
+    for seed in range(3):
+        x = np.random.default_rng(seed).normal(3, 2, (32, 2)).astype("float32")
+        step(x)
+        mean = 0.9 * mean + 0.1 * x.mean(axis=0)
+        variance = 0.9 * variance + 0.1 * x.var(axis=0)
+    moving_mean, moving_variance = model.non_trainable_variables
+    np.testing.assert_allclose(ops.convert_to_numpy(moving_mean), mean, rtol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(moving_variance), variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_trains_several_models_with_one_optimizer(attempt):
+    # Several attempts: TensorFlow may order reads and updates by chance, where the step lets it.
+    first, second = line(2.0, "first"), line(3.0, "second")
+    step = gradient_step(
+        lambda x: ops.mean(second(first(x, training=True), training=True)),
+        [first, second],
+        keras.optimizers.SGD(0.1),
+    )
+    step(np.ones((4, 1), "float32"))
+    assert slope(first) == pytest.approx(2.0 - 0.1 * 3.0)
+    assert slope(second) == pytest.approx(3.0 - 0.1 * 2.0)
+
+
+def test_a_read_model_is_read_afresh_and_not_trained():
+    trained, read = line(1.0, "trained"), line(1.0, "read")
+    step = gradient_step(
+        lambda x: ops.mean(trained(x, training=True) * read(x)),
+        trained,
+        keras.optimizers.SGD(1.0),
+        reads=[read],
+    )
+    x = np.ones((4, 1), "float32")
+    for value in (1.0, 5.0, -2.0):
+        read.set_weights([np.full((1, 1), value, "float32")])
+        before = slope(trained)
+        step(x)
+        assert slope(read) == value
+        assert slope(trained) - before == pytest.approx(-value)
+
+
+def test_two_steps_that_read_each_other_see_each_others_updates():
+    first, second = line(1.0, "first"), line(2.0, "second")
+
+    def product(x):
+        return ops.mean(first(x, training=True) * second(x, training=True))
+
+    first_step = gradient_step(product, first, keras.optimizers.SGD(0.5), reads=[second])
+    second_step = gradient_step(product, second, keras.optimizers.SGD(0.5), reads=[first])
+    x = np.ones((4, 1), "float32")
+    expected_first, expected_second = 1.0, 2.0
+    for _ in range(3):
+        first_step(x)
+        expected_first -= 0.5 * expected_second
+        assert slope(first) == pytest.approx(expected_first)
+        second_step(x)
+        expected_second -= 0.5 * expected_first
+        assert slope(second) == pytest.approx(expected_second)
+
+
+def test_state_of_a_read_model_moves():
+    trained = line(1.0, "trained")
+    read = keras.Sequential([keras.Input((1,)), layers.BatchNormalization(momentum=0.5)])
+    step = gradient_step(
+        lambda x: ops.mean(trained(x, training=True)) + ops.mean(read(x, training=True)),
+        trained,
+        keras.optimizers.SGD(0.1),
+        reads=[read],
+    )
+    step(np.full((4, 1), 8.0, "float32"))
+    np.testing.assert_allclose(ops.convert_to_numpy(read.layers[-1].moving_mean), [4.0])
+
+
+def test_reads_takes_seed_generators_metrics_and_variables():
+    model = line(0.0, "line")
+    seed_generator = keras.random.SeedGenerator(4)
+    metric = keras.metrics.Mean()
+    scale = keras.Variable(2.0, trainable=False)
+
+    def compute_loss(x):
+        noise = keras.random.normal((), seed=seed_generator)
+        metric.update_state(noise)
+        return ops.mean(model(x, training=True)) * scale, noise
+
+    step = gradient_step(
+        compute_loss, model, keras.optimizers.SGD(1.0), reads=[seed_generator, metric, scale]
+    )
+    x = np.ones((1, 1), "float32")
+    noises = [float(step(x)[1]) for _ in range(3)]
+    assert len(set(noises)) == 3  # new noise at every step
+    np.testing.assert_allclose(float(metric.result()), np.mean(noises), rtol=1e-5)
+    assert slope(model) == pytest.approx(-3 * 2.0)
+    scale.assign(10.0)
+    step(x)
+    assert slope(model) == pytest.approx(-3 * 2.0 - 10.0)
+
+
+def test_an_undeclared_read_raises_and_names_the_variable():
+    trained, other = line(1.0, "trained"), line(1.0, "other")
+    step = gradient_step(
+        lambda x: ops.mean(trained(x) * other(x)), trained, keras.optimizers.SGD(0.1)
+    )
+    with pytest.raises(ValueError, match=r"kernel'.*neither.*trains nor declares.*reads="):
+        step(np.ones((4, 1), "float32"))
+
+
+def test_an_undeclared_assignment_raises():
+    model, counter = line(1.0, "line"), keras.Variable(0.0, trainable=False, name="counter")
+
+    def compute_loss(x):
+        counter.assign(ops.ones(()))
+        return ops.mean(model(x))
+
+    step = gradient_step(compute_loss, model, keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match="counter"):
+        step(np.ones((4, 1), "float32"))
+
+
+def test_assigning_to_a_trained_weight_raises():
+    model = line(1.0, "line")
+
+    def compute_loss(x):
+        model.trainable_variables[0].assign(ops.zeros((1, 1)))
+        return ops.mean(model(x))
+
+    step = gradient_step(compute_loss, model, keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match="assigns to the weight"):
+        step(np.ones((4, 1), "float32"))
+
+
+def test_a_failed_step_changes_nothing():
+    trained, other = line(1.0, "trained"), line(1.0, "other")
+    step = gradient_step(
+        lambda x: ops.mean(trained(x) * other(x)), trained, keras.optimizers.SGD(0.1)
+    )
+    with pytest.raises(ValueError):
+        step(np.ones((4, 1), "float32"))
+    assert slope(trained) == 1.0
+    assert float(ops.convert_to_numpy(trained(np.ones((1, 1), "float32"))).item()) == 1.0
+
+
+def test_frozen_layers_stay():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Dense(1)])
+    model.layers[0].trainable = False
+    before = model.get_weights()
+    step = gradient_step(lambda x: ops.mean(model(x)), model, keras.optimizers.SGD(1.0))
+    step(np.ones((4, 2), "float32"))
+    after = model.get_weights()
+    np.testing.assert_array_equal(before[0], after[0])
+    np.testing.assert_array_equal(before[1], after[1])
+    assert np.all(before[2] != after[2])
+
+
+def test_learning_rate_can_be_changed_between_steps():
+    model = line(0.0, "line")
+    optimizer = keras.optimizers.SGD(1.0)
+    step = gradient_step(lambda x: ops.mean(model(x)), model, optimizer)
+    x = np.ones((2, 1), "float32")
+    step(x)
+    optimizer.learning_rate = 0.25
+    step(x)
+    assert slope(model) == pytest.approx(-1.25)
+
+
+def test_a_loss_that_is_no_scalar_is_refused():
+    model = line(1.0, "line")
+    step = gradient_step(lambda x: model(x)[:, 0], model, keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match=r"scalar loss, got shape \(4,\)"):
+        step(np.ones((4, 1), "float32"))
+
+
+def test_an_unbuilt_model_is_refused():
+    model = keras.Sequential([layers.Dense(1)], name="unbuilt")
+    with pytest.raises(ValueError, match="'unbuilt' has no weights yet"):
+        gradient_step(lambda x: ops.mean(model(x)), model, keras.optimizers.SGD(0.1))
+
+
+def test_a_model_without_trainable_weights_is_refused():
+    model = line(1.0, "frozen")
+    model.trainable = False
+    with pytest.raises(ValueError, match="nothing to train: 'frozen'"):
+        gradient_step(lambda x: ops.mean(model(x)), model, keras.optimizers.SGD(0.1))
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    first, second, optimizer = line(1.0, "first"), line(1.0, "second"), keras.optimizers.SGD(0.1)
+    gradient_step(lambda x: ops.mean(first(x)), first, optimizer)
+    with pytest.raises(ValueError, match="optimizer"):
+        gradient_step(lambda x: ops.mean(second(x)), second, optimizer)(np.ones((1, 1), "float32"))
+
+
+def test_reads_refuses_what_holds_no_variables():
+    model = line(1.0, "line")
+    with pytest.raises(ValueError, match="reads takes models"):
+        gradient_step(
+            lambda x: ops.mean(model(x)), model, keras.optimizers.SGD(0.1), reads=["generator"]
+        )
