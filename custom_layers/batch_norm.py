@@ -7,6 +7,8 @@ Reducing Internal Covariate Shift", arXiv:1502.03167, algorithms 1 and 2.
 import keras
 from keras import layers, ops
 
+from custom_layers.precision import at_least_float32
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class BatchNormalization(layers.Layer):
@@ -24,7 +26,7 @@ class BatchNormalization(layers.Layer):
     and every mean is taken in stages: within each example, then over the batch. One
     float32 mean over all of (batch, height, width) is off by up to 5e-4 on TensorFlow;
     in stages the backends agree. Statistics and weights stay in float32 under mixed
-    precision.
+    precision. Masks are not supported: Keras warns where it drops one here.
 
     Args:
         axis: the feature axis, an integer; -1 for channels last, 1 for channels first.
@@ -41,9 +43,7 @@ class BatchNormalization(layers.Layer):
             input, or the input's size there is unknown.
     """
 
-    def __init__(
-        self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, **kwargs
-    ):
+    def __init__(self, axis=-1, momentum=0.99, epsilon=1e-3, center=True, scale=True, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie in [0, 1], got {momentum}.")
@@ -86,7 +86,7 @@ class BatchNormalization(layers.Layer):
         )
 
     def call(self, inputs, training=False):
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = at_least_float32(inputs)
         feature_axis = self.axis % len(x.shape)
         # (1, ..., features, ..., 1), to be broadcast against x
         shape = [-1 if axis == feature_axis else 1 for axis in range(len(x.shape))]

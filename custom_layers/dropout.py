@@ -21,8 +21,8 @@ class Dropout(layers.Layer):
     """Training: y = x * mask / (1 - rate), mask 0 with probability ``rate``. Inference: y = x.
 
     Every call in training draws a new mask, also inside a compiled step: the number of
-    calls so far is counted in ``seed_generator.state``, which is (seed, step). Keras saves it
-    with the model and does not count it among the weights.
+    calls so far is counted in ``seed_generator.state``, which is (seed, step). It is saved with
+    the model, and is not counted among the weights.
 
     Args:
         rate: share of the entries that is dropped, in [0, 1].
@@ -67,19 +67,26 @@ class Dropout(layers.Layer):
     def call(self, inputs, training=False):
         if not training or self.rate == 0:
             return inputs
-        if self.rate == 1:
-            return ops.zeros_like(inputs)
         shape = list(ops.shape(inputs))
         if self.noise_shape is not None:
             shape = [
                 size if noise is None else noise
                 for noise, size in zip(self.noise_shape, shape, strict=True)
             ]
-        keep = random_bits(self.seed_generator.next(), shape) < round((1 - self.rate) * 2**31)
-        return ops.where(keep, inputs / (1 - self.rate), ops.zeros_like(inputs))
+        threshold = min(round((1 - self.rate) * 2**31), 2**31 - 1)  # the largest int32
+        keep = random_bits(self.seed_generator.next(), shape) < threshold
+        scale = 0 if self.rate == 1 else 1 / (1 - self.rate)
+        return ops.where(keep, inputs * scale, ops.zeros_like(inputs))
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    # Keras saves no seed state by itself, and a loaded model would draw its first masks again.
+    def save_own_variables(self, store):
+        store["seed_and_step"] = ops.convert_to_numpy(self.seed_generator.state)
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["seed_and_step"])
 
     def get_config(self):
         return {

@@ -9,6 +9,8 @@ import math
 import keras
 from keras import layers, ops
 
+from custom_layers.precision import at_least_float32
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class GELU(layers.Layer):
@@ -33,7 +35,7 @@ class GELU(layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs):
-        x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        x = at_least_float32(inputs)
         if self.approximate:
             phi = 0.5 * (1 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
         else:

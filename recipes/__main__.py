@@ -89,14 +89,13 @@ def _show(command):
 
 def _run(command):
     _find(command)
-    backend = _backend(command)
-    os.environ["KERAS_BACKEND"] = backend
+    os.environ["KERAS_BACKEND"] = _backend(command)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
     from recipes.training.options import parse
 
     recipe = importlib.import_module(f"recipes.{command.name}")
-    parsed = parse(command.name, recipe.Config, backend, command.options)
+    parsed = parse(command.name, recipe.Config, command.options)
     if parsed is None:
         return  # help was asked for
     config, options = parsed
@@ -112,7 +111,7 @@ def _find(command):
     if command.name is None:
         raise InputError(f"name a recipe: {', '.join(known)}")
     if command.name not in known:
-        near = difflib.get_close_matches(command.name, known, cutoff=0.4) or known
+        near = difflib.get_close_matches(command.name, known) or known
         raise InputError(f"there is no recipe {command.name!r}: did you mean {' or '.join(near)}?")
     return known[command.name]
 
@@ -120,7 +119,9 @@ def _find(command):
 def _backend(command):
     """The backend of --backend, else the default; it must be known and installed."""
     # The full parser sees all options later, from the recipe that cannot be imported yet.
-    early = _Parser(prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False)
+    early = _Parser(
+        prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False
+    )
     early.add_argument("--backend", default=default_backend())
     backend = early.parse_known_args(command.options)[0].backend
     if backend not in BACKENDS:

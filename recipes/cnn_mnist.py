@@ -56,9 +56,7 @@ def main(config, run):
         ],
         name="cnn_mnist",
     )
-    schedule = keras.optimizers.schedules.CosineDecay(
-        config.learning_rate, run.total_steps(train)
-    )
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, run.total_steps(train))
     optimizer = keras.optimizers.Adam(schedule)
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -29,8 +29,7 @@ def load(module, choice):
         except NotPrepared as missing:
             if choice == "tfds":
                 raise InputError(
-                    f"{missing}: set TFDS_DATA_DIR to a folder where it is, "
-                    f"or pass --data embedded"
+                    f"{missing}: set TFDS_DATA_DIR to a folder where it is, or pass --data embedded"
                 ) from None
             reason = f", because {missing}"
     training, test = module.embedded()

@@ -30,6 +30,9 @@ def read(name, splits, features):
     if not folder.is_dir():
         raise NotPrepared(f"TFDS has no {name} prepared in {data_dir()}")
 
+    if not any(folder.glob("*/dataset_info.json")):
+        raise _damaged(folder, "no version in it has a dataset_info.json")
+
     import tensorflow_datasets as tfds
 
     try:
@@ -48,11 +51,15 @@ def read(name, splits, features):
             f"pip install {error.name}, or pass --data embedded"
         ) from None
     except Exception as error:  # TFDS and its readers raise many kinds for damaged files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(
-            f"the TFDS data in {folder} is damaged ({reason}): delete that folder and prepare it "
-            f"again, or pass --data embedded"
-        ) from None
+        reason = " ".join(str(error).split())[:200]
+        raise _damaged(folder, reason or type(error).__name__) from None
+
+
+def _damaged(folder, reason):
+    return InputError(
+        f"the TFDS data in {folder} is damaged ({reason}): delete that folder and prepare it "
+        f"again, or pass --data embedded"
+    )
 
 
 def _arrays(source, features):

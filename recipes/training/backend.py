@@ -56,8 +56,11 @@ def thread_count():
 
         threads = tf.config.threading.get_intra_op_parallelism_threads()
     # 0 is TensorFlow's word for all cores; JAX always takes all.
-    return threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()) \
+    return (
+        threads
+        or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
         or os.cpu_count()
+    )
 
 
 def _processor():

@@ -140,8 +140,7 @@ def _scalar_loss(outputs):
     loss = outputs[0] if isinstance(outputs, tuple) else outputs
     if tuple(loss.shape) != ():
         raise ValueError(
-            f"compute_loss must return a scalar loss, got shape {tuple(loss.shape)}: "
-            f"take its mean."
+            f"compute_loss must return a scalar loss, got shape {tuple(loss.shape)}: take its mean."
         )
     return loss
 

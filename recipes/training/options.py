@@ -5,11 +5,12 @@ error is one sentence with the option and the value.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import cyclopts
+import keras
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -18,7 +19,11 @@ from recipes.training.errors import InputError
 
 def _whole_number(_, tokens):
     # cyclopts alone rounds 1.5 to 2.
-    return int(tokens[0].value)
+    value = tokens[0].value
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f'"{value}" is no whole number.') from None
 
 
 def _integer(**bounds):
@@ -47,18 +52,17 @@ class Options:
         folder for run folders
     """
 
-    backend: Literal["tensorflow", "jax", "torch"]
+    backend: Literal["tensorflow", "jax", "torch"] = field(default_factory=keras.backend.backend)
     data: Literal["auto", "tfds", "embedded"] = "auto"
     runs: Path = Path("runs")
 
 
-def parse(recipe, config_class, backend, arguments):
+def parse(recipe, config_class, arguments):
     """(Config, Options) of a recipe's command line, or None if it asked for help, now printed.
 
     Args:
         recipe: the recipe's name.
         config_class: its frozen dataclass.
-        backend: the one in force, default of ``--backend``.
         arguments: the words after the recipe's name.
 
     Raises:
@@ -76,7 +80,7 @@ def parse(recipe, config_class, backend, arguments):
     def collect(
         *,
         config: Annotated[config_class, Parameter("*")] = config_class(),
-        options: Annotated[Options, Parameter("*")] = Options(backend),
+        options: Annotated[Options, Parameter("*")] = Options(),
     ):
         return config, options
 

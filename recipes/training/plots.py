@@ -107,6 +107,9 @@ def _moving_average(steps, values):
 
 
 def _logarithmic_if_positive(axes, series, quantity):
-    values = [*series.get(quantity, ([], []))[1], *series.get(f"validation_{quantity}", ([], []))[1]]
+    values = [
+        *series.get(quantity, ([], []))[1],
+        *series.get(f"validation_{quantity}", ([], []))[1],
+    ]
     if min(values) > 0:
         axes.set_yscale("log")

@@ -96,7 +96,15 @@ def test_identity(rate, training):
 
 
 def test_rate_one_drops_everything():
+    """The gradient is 0 too, and not the NaN of a division by 1 - rate."""
     assert [mask.sum() for mask in masks(Dropout(1))] == [0, 0, 0]
+
+    symbolic = keras.Input((5,))
+    with_shortcut = keras.Model(symbolic, symbolic + Dropout(1)(symbolic))
+    inputs, upstream = np.random.default_rng(0).normal(size=(2, 4, 5)).astype("float32")
+    outputs, gradients = outputs_and_gradients(with_shortcut, inputs, upstream, training=True)
+    np.testing.assert_array_equal(outputs, inputs)
+    np.testing.assert_array_equal(gradients["inputs"], upstream)
 
 
 def test_only_training_draws_a_new_mask():

@@ -28,9 +28,7 @@ def convolution_block(x, filters, batch_norm_momentum, name):
     return LeakyReLU(name=f"{name}_activation")(x)
 
 
-def mnist_cnn(
-    num_classes=10, input_shape=(28, 28, 1), dropout_rate=0.5, batch_norm_momentum=0.99
-):
+def mnist_cnn(num_classes=10, input_shape=(28, 28, 1), dropout_rate=0.5, batch_norm_momentum=0.99):
     """Small CNN: images (B, H, W, C) of at least 4x4 -> logits (B, num_classes).
 
     Args:

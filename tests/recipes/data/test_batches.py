@@ -1,0 +1,58 @@
+import numpy as np
+
+from recipes.data.batches import batches, batches_per_epoch, cut_validation
+
+SPLIT = (np.arange(103), np.arange(103) * 10)
+
+
+def test_an_epoch_takes_each_example_once_and_drops_what_is_left_over():
+    found = list(batches(SPLIT, batch_size=10, seed=1, epoch=1))
+    assert (
+        [len(numbers) for numbers, _ in found] == [10] * 10 == [10] * batches_per_epoch(SPLIT, 10)
+    )
+    numbers = np.concatenate([numbers for numbers, _ in found])
+    assert len(set(numbers)) == 100
+    for numbers, tens in found:
+        np.testing.assert_array_equal(tens, numbers * 10)
+
+
+def test_seed_and_epoch_decide_the_batches():
+    def order(seed, epoch):
+        return [tuple(numbers) for numbers, _ in batches(SPLIT, 10, seed, epoch)]
+
+    assert order(1, 1) == order(1, 1)
+    assert order(1, 1) != order(1, 2)
+    assert order(1, 1) != order(2, 1)
+    assert order(1, 2) != order(2, 1)
+
+
+def test_what_is_left_over_differs_from_epoch_to_epoch():
+    left = [
+        frozenset(SPLIT[0]) - set(np.concatenate([n for n, _ in batches(SPLIT, 10, 0, epoch)]))
+        for epoch in range(1, 6)
+    ]
+    assert len(set(left)) == 5
+
+
+def test_shuffles_are_uniform():
+    # Each of 103 examples is the first of an epoch equally often: chi-squared, 102 degrees.
+    first = [next(batches(SPLIT, 1, seed=3, epoch=epoch))[0][0] for epoch in range(1, 4001)]
+    expected = 4000 / 103
+    chi_squared = np.sum((np.bincount(first, minlength=103) - expected) ** 2 / expected)
+    assert chi_squared < 160
+
+
+def test_a_batch_of_all_and_a_batch_of_more():
+    assert len(list(batches(SPLIT, 103, 0, 1))) == 1
+    assert len(list(batches(SPLIT, 104, 0, 1))) == 0
+
+
+def test_validation_is_cut_off_by_the_seed():
+    training, validation = cut_validation(SPLIT, 0.1, seed=0)
+    assert (len(training[0]), len(validation[0])) == (93, 10)
+    assert sorted([*training[0], *validation[0]]) == list(range(103))
+    np.testing.assert_array_equal(training[1], training[0] * 10)
+    again = cut_validation(SPLIT, 0.1, seed=0)[1]
+    np.testing.assert_array_equal(validation[0], again[0])
+    other = cut_validation(SPLIT, 0.1, seed=1)[1]
+    assert set(validation[0]) != set(other[0])

@@ -1,0 +1,110 @@
+"""One contract for all recipes."""
+
+import ast
+import dataclasses
+import importlib
+import json
+import shlex
+
+import keras
+import pytest
+
+from recipes import __main__ as command_line
+
+# Options that make a recipe's run short.
+SHORT = {
+    "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
+    "gan_mixture": ["--epochs", "2"],
+}
+RECIPES = sorted(command_line.recipes())
+
+
+@pytest.fixture(scope="module")
+def run_twice(tmp_path_factory):
+    """Runs a recipe, then the command that its config.json records; gives both folders."""
+    folders = {}
+
+    def run(name):
+        if name not in folders:
+            first = tmp_path_factory.mktemp("first")
+            words = ["run", name, "--data", "embedded", "--runs", str(first), *SHORT[name]]
+            assert command_line.main(words) == 0
+            (folder,) = (first / name).iterdir()
+            words = shlex.split(json.loads((folder / "config.json").read_text())["command"])
+            assert words[:3] == ["python", "-m", "recipes"]
+            second = tmp_path_factory.mktemp("second")
+            words[words.index("--runs") + 1] = str(second)
+            assert command_line.main(words[3:]) == 0
+            (again,) = (second / name).iterdir()
+            folders[name] = folder, again
+        return folders[name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", keras.backend.backend())
+        yield run
+
+
+def test_every_recipe_has_short_options():
+    assert RECIPES == sorted(SHORT)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_header_has_a_title_and_the_command(name):
+    title, _, rest = ast.get_docstring(
+        ast.parse(command_line.recipes()[name].read_text("utf-8"))
+    ).partition("\n")
+    assert title.endswith(".")
+    assert f"python -m recipes run {name}" in rest
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_config_is_a_frozen_dataclass_with_the_common_options(name):
+    config_class = importlib.import_module(f"recipes.{name}").Config
+    config = config_class()
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    assert {"epochs", "batch_size", "learning_rate", "seed"} <= fields
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.epochs = 3
+    for field in fields:
+        assert f"\n    {field}\n" in config_class.__doc__, f"{field} is not documented"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_metrics_have_steps_epochs_and_one_look_at_the_test_part(run_twice, name):
+    folder, _ = run_twice(name)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    *trained, last = rows
+    assert any(figure.startswith("test_") for figure in last)
+    assert not any(figure.startswith("test_") for row in trained for figure in row)
+    epochs = [row for row in trained if any(key.startswith("validation_") for key in row)]
+    assert [row["epoch"] for row in epochs] == [1, 2]
+    steps = [row for row in trained if row not in epochs]
+    assert [row["step"] for row in steps] == list(range(1, last["step"] + 1))
+    assert all(set(row) == set(steps[0]) and len(row) >= 3 for row in steps)
+    assert any(key.endswith("loss") for key in steps[0])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recorded_command_makes_the_same_run_again(run_twice, name):
+    folder, again = run_twice(name)
+    assert (folder / "metrics.jsonl").read_bytes() == (again / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_model_and_the_report_are_there(run_twice, name):
+    folder, _ = run_twice(name)
+    model = keras.models.load_model(folder / "model.keras")
+    assert model.count_params() > 0
+    report = (folder / "report.html").read_text("utf-8")
+    pictures = list(folder.glob("*.png"))
+    assert folder / "curves.png" in pictures
+    assert report.count("data:image/png;base64,") == len(pictures) >= 2
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_another_seed_is_another_run(run_twice, name, tmp_path):
+    folder, _ = run_twice(name)
+    words = ["run", name, "--data", "embedded", "--runs", str(tmp_path), *SHORT[name]]
+    assert command_line.main([*words, "--seed", "1"]) == 0
+    (other,) = (tmp_path / name).iterdir()
+    assert (folder / "metrics.jsonl").read_bytes() != (other / "metrics.jsonl").read_bytes()

@@ -1,0 +1,58 @@
+"""Figures against scikit-learn's."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from scipy.special import log_softmax, softmax
+from sklearn import metrics
+
+from recipes.training.evaluate import Classification, classify
+
+LABELS = np.random.default_rng(0).integers(0, 5, 200)
+LOGITS = np.random.default_rng(1).normal(0, 3, (200, 5)) + 2 * np.eye(5)[LABELS]
+RESULT = Classification(np.zeros((200, 1)), LABELS, LOGITS)
+
+
+def test_accuracy():
+    assert RESULT.accuracy == pytest.approx(metrics.accuracy_score(LABELS, LOGITS.argmax(1)))
+    assert 0.3 < RESULT.accuracy < 0.9
+
+
+def test_loss():
+    expected = metrics.log_loss(LABELS, softmax(LOGITS, axis=-1))
+    assert RESULT.loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_loss_of_large_logits_is_finite():
+    result = Classification(None, np.array([0, 1]), np.array([[1e4, 0.0], [1e4, 0.0]]))
+    assert result.loss == pytest.approx(5e3)
+
+
+def test_confusion():
+    expected = metrics.confusion_matrix(LABELS, LOGITS.argmax(1))
+    np.testing.assert_array_equal(RESULT.confusion, expected)
+
+
+def test_confusion_has_classes_that_do_not_occur():
+    result = Classification(None, np.array([0, 0]), np.array([[1.0, 0, 0], [0, 1.0, 0]]))
+    np.testing.assert_array_equal(result.confusion, [[1, 1, 0], [0, 0, 0], [0, 0, 0]])
+
+
+def test_confidence():
+    expected = np.exp(log_softmax(LOGITS, axis=-1)).max(axis=-1)
+    np.testing.assert_allclose(RESULT.confidence, expected, rtol=1e-12)
+
+
+def test_classify_runs_the_model_in_inference_over_all_of_the_split():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dropout(0.9, seed=0), layers.Dense(3, name="dense")]
+    )
+    inputs = np.random.default_rng(0).integers(0, 256, (23, 4), dtype="uint8")
+    labels = np.arange(23) % 3
+    result = classify(model, (inputs, labels), batch_size=5)
+    kernel, bias = model.get_layer("dense").get_weights()
+    np.testing.assert_allclose(result.logits, inputs @ kernel + bias, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(result.labels, labels)
+    assert result.inputs is inputs

@@ -1,0 +1,233 @@
+"""A run without a model: what it writes, in which order, and how it ends."""
+
+import json
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from matplotlib.figure import Figure
+
+from recipes.training import run as run_module
+from recipes.training.errors import InputError, NonFiniteValue
+from recipes.training.options import Options
+from recipes.training.run import Run
+
+BACKEND = keras.backend.backend()
+SPLIT = (np.arange(10),)
+
+
+@dataclass(frozen=True)
+class Config:
+    epochs: int = 2
+    batch_size: int = 3
+    seed: int = 0
+
+
+def start(tmp_path, **changes):
+    return Run("toy", Config(**changes), Options(runs=tmp_path))
+
+
+def train(run, loss=lambda step: step):
+    """Runs the skeleton of a recipe; losses are tensors, as those of a step are."""
+    step = 0
+    for epoch in run.epochs():
+        for (numbers,) in run.batches(SPLIT):
+            step += 1
+            run.log(loss=ops.convert_to_tensor(float(loss(step))), largest=int(numbers.max()))
+        run.log(validation_loss=10.0 * epoch)
+    run.log(test_loss=0.5)
+
+
+def rows(run, name="metrics.jsonl"):
+    return [json.loads(line) for line in (run.folder / name).read_text().splitlines()]
+
+
+def test_metrics_have_a_row_a_step_a_row_an_epoch_and_a_last_row(tmp_path):
+    with start(tmp_path) as run:
+        train(run)
+    found = rows(run)
+    assert [(row["epoch"], row["step"]) for row in found] == [
+        (1, 1), (1, 2), (1, 3), (1, 3), (2, 4), (2, 5), (2, 6), (2, 6), (2, 6),
+    ]  # fmt: skip
+    steps = [row for row in found if "loss" in row]
+    assert [row["loss"] for row in steps] == [1, 2, 3, 4, 5, 6]
+    assert set(steps[0]) == {"epoch", "step", "loss", "largest"}
+    first, second = (row for row in found if "validation_loss" in row)
+    assert (first["validation_loss"], second["validation_loss"]) == (10, 20)
+    # Means over the steps of each epoch.
+    assert (first["training_loss"], second["training_loss"]) == (2, 5)
+    assert found[-1] == {"epoch": 2, "step": 6, "test_loss": 0.5}
+
+
+def test_values_logged_apart_share_a_row(tmp_path):
+    with start(tmp_path, epochs=1) as run:
+        for _ in run.epochs():
+            for _ in run.batches(SPLIT):
+                run.log(loss=1.0)
+                run.log(other=2.0)
+            run.log(validation_loss=3.0)
+            run.log(validation_accuracy=0.5)
+        run.log(test_loss=4.0)
+        run.log(test_accuracy=0.25)
+    found = rows(run)
+    assert len(found) == 5
+    assert found[0] == {"epoch": 1, "step": 1, "loss": 1.0, "other": 2.0}
+    assert found[3]["validation_loss"] == 3.0
+    assert found[3]["validation_accuracy"] == 0.5
+    assert found[4] == {"epoch": 1, "step": 3, "test_loss": 4.0, "test_accuracy": 0.25}
+
+
+def test_nothing_is_lost_however_often_values_are_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "_SECONDS_BETWEEN_FETCHES", 0.0)
+    with start(tmp_path) as eager:
+        train(eager)
+    monkeypatch.setattr(run_module, "_SECONDS_BETWEEN_FETCHES", 1e9)
+    with start(tmp_path) as lazy:
+        train(lazy)
+    assert rows(eager) == rows(lazy)
+
+
+def test_timings_are_apart(tmp_path):
+    with start(tmp_path) as run:
+        train(run, loss=lambda step: time.sleep(0.01) or step)
+    *epochs, total = rows(run, "timings.jsonl")
+    assert [row["epoch"] for row in epochs] == [1, 2]
+    for row in epochs:
+        assert row["seconds"] >= row["training_seconds"] >= 0.03
+        assert row["steps_per_second"] == pytest.approx(3 / row["training_seconds"], rel=0.02)
+    assert total["seconds"] >= sum(row["seconds"] for row in epochs) - 0.01
+    assert not any("second" in name for row in rows(run) for name in row)
+
+
+def test_config_records_what_decides_the_numbers(tmp_path):
+    with start(tmp_path, seed=7) as run:
+        train(run)
+    config = json.loads((run.folder / "config.json").read_text())
+    assert config["recipe"] == "toy"
+    assert config["options"]["seed"] == 7
+    assert config["options"]["epochs"] == 2
+    assert config["options"]["backend"] == BACKEND
+    assert config["versions"]["keras"] == keras.__version__
+    assert any(name.startswith(BACKEND) for name in config["versions"])
+    assert config["device"]
+    assert config["threads"] >= 1
+    assert "--seed 7" in config["command"]
+    assert f"--backend {BACKEND}" in config["command"]
+
+
+def test_the_folder_holds_whole_files_only(tmp_path):
+    with start(tmp_path) as run:
+        train(run)
+        run.picture("samples", Figure(), "A picture.")
+    assert {path.name for path in run.folder.iterdir()} == {
+        "config.json", "metrics.jsonl", "timings.jsonl", "curves.png", "samples.png", "report.html",
+    }  # fmt: skip
+
+
+def test_two_runs_in_one_second_have_two_folders(tmp_path):
+    folders = []
+    for _ in range(3):
+        with start(tmp_path) as run:
+            train(run)
+        folders.append(run.folder)
+    assert len(set(folders)) == 3
+    assert all(folder.parent == tmp_path / "toy" for folder in folders)
+    assert all(BACKEND in folder.name for folder in folders)
+
+
+def test_the_seed_decides_what_keras_draws(tmp_path):
+    def draw(seed):
+        with start(tmp_path, seed=seed) as run:
+            layer = keras.layers.Dense(3)
+            layer.build((None, 2))
+            train(run)
+        return layer.get_weights()[0].tolist()
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_loss_that_is_no_finite_number_stops_the_run_and_names_the_step(tmp_path, value):
+    with pytest.raises(NonFiniteValue, match=f"loss became {value} at step 5 of epoch 2"):
+        with start(tmp_path) as run:
+            train(run, loss=lambda step: value if step == 5 else 1.0)
+    # What came before is kept, and nothing pretends that the run was finished.
+    assert [row["step"] for row in rows(run)] == [1, 2, 3, 3, 4]
+    assert not (run.folder / "report.html").exists()
+
+
+def test_a_validation_figure_that_is_no_finite_number_stops_the_run(tmp_path):
+    with pytest.raises(NonFiniteValue, match="validation_loss became nan at step 3 of epoch 1"):
+        with start(tmp_path) as run:
+            for _ in run.epochs():
+                for _ in run.batches(SPLIT):
+                    run.log(loss=1.0)
+                run.log(validation_loss=float("nan"))
+
+
+def test_ctrl_c_keeps_the_steps_so_far(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with start(tmp_path) as run:
+            for _ in run.epochs():
+                for position, _ in enumerate(run.batches(SPLIT)):
+                    if position == 2:
+                        raise KeyboardInterrupt
+                    run.log(loss=ops.convert_to_tensor(1.0))
+    assert [row["step"] for row in rows(run)] == [1, 2]
+
+
+def test_a_batch_larger_than_the_data_leaves_nothing_behind(tmp_path):
+    with pytest.raises(InputError, match="--batch-size 11 .* 10 examples.*at most 10"):
+        with start(tmp_path, batch_size=11) as run:
+            train(run)
+    assert list((tmp_path / "toy").iterdir()) == []
+
+
+def test_a_batch_of_all_the_data_is_one_step_an_epoch(tmp_path):
+    with start(tmp_path, batch_size=10) as run:
+        assert run.total_steps(SPLIT) == 2
+        train(run)
+    assert rows(run)[-1]["step"] == 2
+
+
+def test_a_runs_folder_that_cannot_be_written_is_an_input_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/toy \(Not a directory\).*--runs"):
+        start(tmp_path / "file")
+
+
+def test_an_unfinished_picture_is_not_left_behind(tmp_path):
+    class Broken:
+        def savefig(self, path, **_):
+            path.write_bytes(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        with start(tmp_path) as run:
+            train(run)
+            run.picture("samples", Broken(), "A picture.")
+    assert not [path for path in run.folder.iterdir() if "samples" in path.name]
+
+
+def test_a_pipe_gets_plain_lines(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("recipes.training.progress._SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(run_module, "_SECONDS_BETWEEN_FETCHES", 0.0)
+    with start(tmp_path) as run:
+        train(run)
+    printed = capsys.readouterr()
+    assert "\r" not in printed.out + printed.err
+    lines = printed.out.splitlines()
+    steps = [line for line in lines if line.startswith("epoch 1/2  step ")]
+    assert len(steps) >= 2
+    assert "step 2/6  loss 2  largest" in steps[1]
+    assert "steps/s" in steps[1]
+    assert steps[1].endswith("left")
+    assert any(
+        line.startswith("epoch 2/2  training_loss 5") and "validation_loss 20" in line
+        for line in lines
+    )
+    assert lines[-1] == f"run folder: {run.folder}"

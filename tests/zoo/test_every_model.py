@@ -1,0 +1,248 @@
+"""One contract for every model of the catalog."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import zoo
+from recipes.training.gradient_step import gradient_step
+from tests.gradients import GradientRecorder
+
+# The smallest input that a model takes (one pixel less must be refused), and some classes.
+TINY_ARGUMENTS = {
+    "lenet5": {"input_shape": (32, 32, 2), "num_classes": 3},
+    "mnist_cnn": {"input_shape": (4, 4, 2), "num_classes": 5},
+}
+BATCH = 6
+
+every_model = pytest.mark.parametrize("name", zoo.list_models())
+
+
+def tiny_arguments(name):
+    if name not in TINY_ARGUMENTS:
+        pytest.fail(f"{name} is in the catalog: give it a row in TINY_ARGUMENTS of {__file__}")
+    return TINY_ARGUMENTS[name]
+
+
+def tiny_model(name, **arguments):
+    keras.utils.set_random_seed(0)
+    return zoo.build(name, **{**tiny_arguments(name), **arguments})
+
+
+def tiny_batch(name, size=BATCH):
+    """Images and labels; every class occurs."""
+    arguments = tiny_arguments(name)
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(size, *arguments["input_shape"])).astype("float32")
+    return images, np.arange(size) % arguments["num_classes"]
+
+
+def inference(model, images):
+    return ops.convert_to_numpy(model(images))
+
+
+def cross_entropy(labels, logits):
+    return ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+
+
+def test_table_has_a_row_for_every_model():
+    assert set(TINY_ARGUMENTS) == set(zoo.list_models()), "TINY_ARGUMENTS is not the catalog"
+
+
+@every_model
+def test_is_a_model_of_its_name_and_shapes(name):
+    model = tiny_model(name)
+    assert isinstance(model, keras.Model)
+    assert model.name == name
+    assert model.input_shape == (None, *tiny_arguments(name)["input_shape"])
+    assert model.output_shape == (None, tiny_arguments(name)["num_classes"])
+    assert all(variable.dtype == "float32" for variable in model.weights)
+
+
+@every_model
+def test_outputs_are_logits(name):
+    images, _ = tiny_batch(name)
+    logits = inference(tiny_model(name), images)
+    assert logits.shape == (BATCH, tiny_arguments(name)["num_classes"])
+    assert logits.dtype == np.float32
+    assert logits.min() < 0 < logits.max()
+    # Neither probabilities nor their logarithms.
+    assert np.all(np.abs(logits.sum(axis=1) - 1) > 1e-3)
+    assert np.all(np.abs(np.exp(logits).sum(axis=1) - 1) > 1e-3)
+
+
+@every_model
+def test_every_batch_size_and_no_leak_between_examples(name):
+    model = tiny_model(name)
+    images, _ = tiny_batch(name)
+    together = inference(model, images)
+    alone = inference(model, images[:1])
+    np.testing.assert_allclose(alone, together[:1], rtol=0, atol=1e-5)
+    assert np.all(np.ptp(together, axis=0) > 0)  # each logit depends on the image
+
+
+@every_model
+@pytest.mark.parametrize("num_classes", [1, 7])
+def test_num_classes(name, num_classes):
+    images, _ = tiny_batch(name)
+    logits = inference(tiny_model(name, num_classes=num_classes), images)
+    assert logits.shape == (BATCH, num_classes)
+
+
+@every_model
+def test_every_weight_has_a_gradient(name):
+    model, (images, labels) = tiny_model(name), tiny_batch(name)
+    recorder = GradientRecorder(learning_rate=1.0)
+    step = gradient_step(
+        lambda images, labels: cross_entropy(labels, model(images, training=True)),
+        model,
+        recorder,
+    )
+    assert np.isfinite(float(step(images, labels)))
+    for variable, gradient in zip(model.trainable_variables, recorder.gradients, strict=True):
+        gradient = ops.convert_to_numpy(gradient)
+        assert np.all(np.isfinite(gradient)), variable.path
+        assert np.any(gradient != 0), variable.path
+
+
+@every_model
+def test_loss_falls(name):
+    model, (images, labels) = tiny_model(name), tiny_batch(name)
+    step = gradient_step(
+        lambda images, labels: cross_entropy(labels, model(images, training=True)),
+        model,
+        keras.optimizers.Adam(0.003),
+    )
+    losses = [float(step(images, labels)) for _ in range(12)]
+    assert np.mean(losses[-3:]) < 0.5 * losses[0]
+
+
+@every_model
+def test_fit_and_evaluate(name):
+    model, (images, labels) = tiny_model(name), tiny_batch(name)
+    before = model.get_weights()
+    model.compile(
+        keras.optimizers.SGD(0.01),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    # 6 images in batches of 4: the last batch is smaller.
+    history = model.fit(images, labels, batch_size=4, epochs=2, verbose=0).history
+    assert np.all(np.isfinite(history["loss"]))
+    assert all(np.any(old != new) for old, new in zip(before, model.get_weights(), strict=True))
+
+    loss, accuracy = model.evaluate(images, labels, batch_size=4, verbose=0)
+    logits = model.predict(images, batch_size=4, verbose=0).astype("float64")
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(
+        loss, -log_probabilities[np.arange(len(labels)), labels].mean(), rtol=1e-5
+    )
+    np.testing.assert_allclose(accuracy, np.mean(logits.argmax(axis=1) == labels), rtol=1e-6)
+
+
+LOAD_AND_PREDICT = """
+import sys
+from pathlib import Path
+
+import custom_layers
+import keras
+import numpy as np
+
+for path in sorted(Path(sys.argv[1]).glob("*.keras")):
+    model = keras.models.load_model(path)
+    images = np.load(path.with_suffix(".images.npy"))
+    np.save(path.with_suffix(".loaded.npy"), keras.ops.convert_to_numpy(model(images)))
+assert not any(module.split(".")[0] in ("zoo", "recipes") for module in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def saved_and_loaded(tmp_path_factory):
+    """{name: (logits here, logits of the saved model loaded in a fresh process)}.
+
+    One process for all models: most of its time goes into starting the backend.
+    """
+    folder = tmp_path_factory.mktemp("models")
+    logits = {}
+    # A model without a row in the table is left to its own tests.
+    for name in set(zoo.list_models()) & set(TINY_ARGUMENTS):
+        model, (images, _) = tiny_model(name), tiny_batch(name)
+        model(images, training=True)  # moves statistics away from where a new model has them
+        logits[name] = inference(model, images)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.images.npy", images)
+    process = subprocess.run(
+        [sys.executable, "-c", LOAD_AND_PREDICT, str(folder)],
+        env={
+            **os.environ,
+            "KERAS_BACKEND": keras.backend.backend(),
+            "PYTHONPATH": str(Path(zoo.__file__).parents[1]),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+    return {name: (logits[name], np.load(folder / f"{name}.loaded.npy")) for name in logits}
+
+
+@every_model
+def test_saved_model_predicts_the_same_in_a_fresh_process(name, saved_and_loaded):
+    tiny_arguments(name)
+    here, loaded = saved_and_loaded[name]
+    np.testing.assert_array_equal(loaded, here)
+
+
+@pytest.fixture
+def mixed_float16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+@every_model
+def test_mixed_float16(name, mixed_float16):
+    model, (images, _) = tiny_model(name), tiny_batch(name)
+    assert all(variable.dtype == "float32" for variable in model.weights)
+    for training in (True, False):
+        logits = ops.convert_to_numpy(model(images, training=training))
+        assert logits.dtype == np.float16
+        assert np.all(np.isfinite(logits))
+    keras.config.set_dtype_policy("float32")
+    full_precision = tiny_model(name)
+    full_precision.set_weights(model.get_weights())
+    # float16 has 11 bits; errors of a few layers add up.
+    np.testing.assert_allclose(logits, inference(full_precision, images), rtol=0, atol=0.02)
+
+
+IMPOSSIBLE_SHAPES = {
+    "height too small": lambda height, width, channels: (height - 1, width, channels),
+    "width too small": lambda height, width, channels: (height, width - 1, channels),
+    "two dimensions": lambda height, width, channels: (height, width),
+    "four dimensions": lambda height, width, channels: (1, height, width, channels),
+    "unknown height": lambda height, width, channels: (None, width, channels),
+    "unknown width": lambda height, width, channels: (height, None, channels),
+    "unknown channels": lambda height, width, channels: (height, width, None),
+    "negative height": lambda height, width, channels: (-height, width, channels),
+    "negative channels": lambda height, width, channels: (height, width, -channels),
+    "no channels": lambda height, width, channels: (height, width, 0),
+    "fraction": lambda height, width, channels: (height + 0.5, width, channels),
+    "an integer": lambda height, width, channels: height,
+    "text": lambda height, width, channels: f"{height}x{width}",
+    "nothing": lambda height, width, channels: None,
+}
+
+
+@every_model
+@pytest.mark.parametrize("impossible", IMPOSSIBLE_SHAPES)
+def test_impossible_input_shape_is_refused(name, impossible):
+    shape = IMPOSSIBLE_SHAPES[impossible](*tiny_arguments(name)["input_shape"])
+    with pytest.raises(ValueError, match=rf"{name} needs .*got {re.escape(repr(shape))}"):
+        zoo.build(name, input_shape=shape)
