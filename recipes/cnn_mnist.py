@@ -50,8 +50,9 @@ def main(config, run):
         [
             keras.Input((28, 28, 1), name="pixels"),
             layers.Rescaling(1 / 255),
-            # 0.99, the default, forgets its start too slowly: after 105 steps validation is at
-            # 48 % with it and at 96 % with 0.9.
+            # The default momentum of 0.99 forgets its start too slowly for a short run: after 105
+            # steps on the embedded digits, validation is at 11 to 70 % with it (three seeds), and
+            # at 95 to 97 % with 0.9.
             mnist_cnn(dropout_rate=config.dropout_rate, batch_norm_momentum=0.9),
         ],
         name="cnn_mnist",

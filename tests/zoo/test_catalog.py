@@ -56,8 +56,8 @@ def test_list_models_is_sorted_and_filters():
 
 
 @pytest.mark.parametrize("builder", [lenet5, mnist_cnn])
-@pytest.mark.parametrize("arguments", [{}, {"num_classes": 3, "input_shape": (36, 32, 2)}])
-def test_build_is_the_imported_builder(builder, arguments):
+def test_build_is_the_imported_builder(builder):
+    arguments = {"num_classes": 3, "input_shape": (32, 32, 2)}
     keras.utils.set_random_seed(0)
     built = zoo.build(builder.__name__, **arguments)
     keras.utils.set_random_seed(0)
