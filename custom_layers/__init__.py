@@ -9,4 +9,4 @@ from custom_layers.dropout import Dropout
 from custom_layers.gelu import GELU
 from custom_layers.leaky_relu import LeakyReLU
 
-__all__ = ["BatchNormalization", "Dropout", "GELU", "LeakyReLU"]
+__all__ = ["GELU", "BatchNormalization", "Dropout", "LeakyReLU"]

@@ -83,8 +83,7 @@ def test_the_wheel_holds_the_packages_and_no_tests(tmp_path):
             (source / file).parent.mkdir(parents=True, exist_ok=True)
             (source / file).write_bytes((CHECKOUT / file).read_bytes())
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path]
-        + ["--disable-pip-version-check", source],
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source],
         check=True,
         capture_output=True,
     )
@@ -99,7 +98,7 @@ def test_the_wheel_holds_the_packages_and_no_tests(tmp_path):
     assert "recipes = recipes.__main__:main" in entry_points.read_text()
 
     listed = subprocess.run(
-        [sys.executable, "-c", "import sys, recipes.__main__ as r; print(r.__file__); r.main(['list'])"],
+        [sys.executable, "-c", "import recipes.__main__ as r; print(r.__file__); r.main(['list'])"],
         cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True,
         check=True,
     ).stdout  # fmt: skip

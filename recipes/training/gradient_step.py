@@ -81,10 +81,10 @@ class _DeclaredVariables(keras.StatelessScope):
 
     def __init__(self, trained, trained_values, state, state_values):
         super().__init__(collect_losses=True, initialize_variables=False)
+        variables, values = [*trained, *state], [*trained_values, *state_values]
         # Set here and not by the base class, which would copy each value into a tensor.
         self.state_mapping = {
-            **{id(variable): value for variable, value in zip(trained, trained_values)},
-            **{id(variable): value for variable, value in zip(state, state_values)},
+            id(variable): value for variable, value in zip(variables, values, strict=True)
         }
         self._trained = {id(variable) for variable in trained}
         self.updated = {}
@@ -187,7 +187,7 @@ def _jax_step(compute_loss, models, trained, state, optimizer):
         gradients, (outputs, new_state) = jax.grad(loss_and_outputs, has_aux=True)(trained_values)
         updated = [*trained, *optimizer.variables]
         values = [*trained_values, *optimizer_values]
-        with keras.StatelessScope(zip(updated, values)) as scope:
+        with keras.StatelessScope(zip(updated, values, strict=True)) as scope:
             optimizer.apply(gradients, trained)
         return outputs, [scope.get_current_value(variable) for variable in updated], new_state
 

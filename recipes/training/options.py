@@ -76,11 +76,13 @@ def parse(recipe, config_class, arguments):
         result_action="return_value",
     )
 
+    defaults = config_class(), Options()
+
     @app.default
     def collect(
         *,
-        config: Annotated[config_class, Parameter("*")] = config_class(),
-        options: Annotated[Options, Parameter("*")] = Options(),
+        config: Annotated[config_class, Parameter("*")] = defaults[0],
+        options: Annotated[Options, Parameter("*")] = defaults[1],
     ):
         return config, options
 

@@ -92,9 +92,10 @@ class Run:
 
     def epochs(self):
         """Counts the epochs from 1; what is logged after the batches of one is written there."""
-        for self._epoch in range(1, self._config.epochs + 1):
+        for epoch in range(1, self._config.epochs + 1):
+            self._epoch = epoch
             started = time.perf_counter()
-            yield self._epoch
+            yield epoch
             seconds = time.perf_counter() - started
             row = self._metrics.write(self._row)
             self._timings.write(
@@ -178,6 +179,7 @@ class Run:
         self._timings.write({"seconds": round(time.perf_counter() - self._started, 3)})
         rows = self._metrics.read()
         self.picture("curves", plots.curves(rows), "Training and validation.")
+        self._pictures.insert(0, self._pictures.pop())  # drawn last, shown first
         with whole_file(self.folder / "report.html") as path:
             report.write(path, self.folder, self._description, rows, self._pictures)
         print(f"{figures(test)}  {time.perf_counter() - self._started:.0f} s in all")

@@ -45,7 +45,7 @@ def run_twice(tmp_path_factory):
 
 
 def test_every_recipe_has_short_options():
-    assert RECIPES == sorted(SHORT)
+    assert sorted(SHORT) == RECIPES
 
 
 @pytest.mark.parametrize("name", RECIPES)

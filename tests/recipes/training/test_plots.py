@@ -6,14 +6,15 @@ import pytest
 from recipes.training import plots
 from recipes.training.evaluate import Classification
 
+FIRST, SECOND = ({"epoch": 1, "step": 2}, {"epoch": 2, "step": 3})
 ROWS = [
     {"epoch": 1, "step": 1, "loss": 4.0},
     {"epoch": 1, "step": 2, "loss": 2.0},
-    {"epoch": 1, "step": 2, "training_loss": 3.0, "validation_loss": 3.5, "validation_accuracy": 0.5},
+    {**FIRST, "training_loss": 3.0, "validation_loss": 3.5, "validation_accuracy": 0.5},
     {"epoch": 2, "step": 3, "loss": 1.0},
-    {"epoch": 2, "step": 3, "training_loss": 1.0, "validation_loss": 1.5, "validation_accuracy": 0.8},
+    {**SECOND, "training_loss": 1.0, "validation_loss": 1.5, "validation_accuracy": 0.8},
     {"epoch": 2, "step": 3, "test_loss": 1.6, "test_accuracy": 0.7},
-]  # fmt: skip
+]
 
 
 def test_curves_have_a_panel_for_each_quantity():

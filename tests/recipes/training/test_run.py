@@ -181,7 +181,7 @@ def test_ctrl_c_keeps_the_steps_so_far(tmp_path):
 
 
 def test_a_batch_larger_than_the_data_leaves_nothing_behind(tmp_path):
-    with pytest.raises(InputError, match="--batch-size 11 .* 10 examples.*at most 10"):
+    with pytest.raises(InputError, match=r"--batch-size 11 .* 10 examples.*at most 10"):
         with start(tmp_path, batch_size=11) as run:
             train(run)
     assert list((tmp_path / "toy").iterdir()) == []

@@ -1,0 +1,1 @@
+"""Benchmarks: each file measures sides against each other, interleaved in one process."""
