@@ -6,19 +6,21 @@ import platform
 
 import keras
 
-_PACKAGES = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}
+_PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "jax": ("jax", "jaxlib"),
+    "torch": ("torch",),
+}
 
 
 def versions():
     """{package: version} of everything that decides the numbers of a run."""
-    backend = keras.backend.backend()
-    packages = ["keras", "numpy", *_PACKAGES[backend], "jaxlib" if backend == "jax" else "keras"]
     found = {"python": platform.python_version()}
-    for package in packages:
+    for package in ("keras", "numpy", *_PACKAGES[keras.backend.backend()]):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            continue  # the backend's other distribution
+            continue  # TensorFlow comes as one of two
     return found
 
 
@@ -50,17 +52,13 @@ def thread_count():
         import torch
 
         return torch.get_num_threads()
-    threads = 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        threads = tf.config.threading.get_intra_op_parallelism_threads()
-    # 0 is TensorFlow's word for all cores; JAX always takes all.
-    return (
-        threads
-        or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
-        or os.cpu_count()
-    )
+        # 0 is its word for all cores.
+        return tf.config.threading.get_intra_op_parallelism_threads() or cores
+    return cores  # JAX takes them all
 
 
 def _processor():
