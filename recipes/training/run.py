@@ -17,6 +17,7 @@ Its folder holds:
 import json
 import math
 import shutil
+import statistics
 import time
 
 import keras
@@ -115,7 +116,7 @@ class Run:
         if self._progress is None:
             self._progress = Progress(self._recipe, self.total_steps(split))
         self._progress.begin_epoch(f"epoch {self._epoch}/{self._config.epochs}")
-        self._training_sums = {}
+        self._training_values = {}  # name: the values of this epoch's steps
         self._steps_of_epoch = 0
         fetched = time.perf_counter()
         for batch in batching.batches(
@@ -133,8 +134,8 @@ class Run:
         self._write_pending()
         self._training_seconds = self._progress.end_training()
         self._row = self._position()
-        for name, total in self._training_sums.items():
-            self._row[f"training_{name}"] = total / self._steps_of_epoch
+        for name, values in self._training_values.items():
+            self._row[f"training_{name}"] = statistics.fmean(values)
 
     def log(self, **values):
         """Records scalars: of this step within the batches, of this epoch after them, of the
@@ -197,7 +198,7 @@ class Run:
         for row in pending:
             values = _without_position(self._metrics.write(row))
             for name, value in values.items():
-                self._training_sums[name] = self._training_sums.get(name, 0.0) + value
+                self._training_values.setdefault(name, []).append(value)
         if pending:
             self._progress.show(values)
 

@@ -162,6 +162,7 @@ import keras
 import numpy as np
 
 for path in sorted(Path(sys.argv[1]).glob("*.keras")):
+    print("loading", path.name, file=sys.stderr)
     model = keras.models.load_model(path)
     images = np.load(path.with_suffix(".images.npy"))
     np.save(path.with_suffix(".loaded.npy"), keras.ops.convert_to_numpy(model(images)))

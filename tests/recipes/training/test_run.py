@@ -80,6 +80,17 @@ def test_values_logged_apart_share_a_row(tmp_path):
     assert found[4] == {"epoch": 1, "step": 3, "test_loss": 4.0, "test_accuracy": 0.25}
 
 
+def test_the_mean_of_an_epoch_is_over_the_steps_that_logged_the_value(tmp_path):
+    with start(tmp_path, epochs=1) as run:
+        for _ in run.epochs():
+            for position, _ in enumerate(run.batches(SPLIT)):
+                run.log(loss=1.0)
+                if position == 1:
+                    run.log(rare=6.0)
+        run.log(test_loss=1.0)
+    assert rows(run)[3] == {"epoch": 1, "step": 3, "training_loss": 1.0, "training_rare": 6.0}
+
+
 def test_nothing_is_lost_however_often_values_are_fetched(tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "_SECONDS_BETWEEN_FETCHES", 0.0)
     with start(tmp_path) as eager:
