@@ -29,8 +29,8 @@ def build(name, **arguments):
     Raises:
         ValueError: there is no such model, or the model cannot have these arguments.
     """
-    if name not in _MODULES:
-        near = difflib.get_close_matches(name, _MODULES, cutoff=0.4)
+    if name not in list(_MODULES):  # a list takes any value, also one without a hash
+        near = difflib.get_close_matches(str(name), _MODULES, cutoff=0.4)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "see list_models()."
         raise ValueError(f"there is no model {name!r}: {hint}")
     return getattr(importlib.import_module(_MODULES[name]), name)(**arguments)

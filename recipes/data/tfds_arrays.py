@@ -1,5 +1,6 @@
 """Reads data that TensorFlow Datasets has prepared into NumPy arrays, without TensorFlow."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def read(name, splits, features):
 
     import tensorflow_datasets as tfds
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # no advice on faster image decoders
     try:
         sources = tfds.data_source(
             name, split=list(splits), data_dir=str(data_dir()), download=False

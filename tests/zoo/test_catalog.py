@@ -104,6 +104,8 @@ def test_every_architecture_file_is_found():
         ("mnist-cnn", "did you mean 'mnist_cnn'"),
         ("zzz", "see list_models()"),
         ("", "see list_models()"),
+        (None, "see list_models()"),
+        (["lenet5"], "did you mean 'lenet5'"),
     ],
 )
 def test_unknown_name(name, hint):
