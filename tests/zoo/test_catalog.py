@@ -104,7 +104,7 @@ def test_every_architecture_file_is_found():
         ("mnist-cnn", "did you mean 'mnist_cnn'"),
         ("zzz", "see list_models()"),
         ("", "see list_models()"),
-        (None, "see list_models()"),
+        (5, "see list_models()"),
         (["lenet5"], "did you mean 'lenet5'"),
     ],
 )
