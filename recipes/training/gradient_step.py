@@ -34,7 +34,8 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
         model: the ``keras.Model`` whose weights the step trains, or a list of them. The weights
             that are trainable now are trained: after freezing or unfreezing layers, make a new
             step and a new optimizer.
-        optimizer: a ``keras.optimizers.Optimizer`` of this step's own.
+        optimizer: a ``keras.optimizers.Optimizer`` of this step's own; a loss scale that it has
+            is applied.
         reads: what else ``compute_loss`` reads: models, layers, metrics, seed generators or
             variables. They are read afresh at every step, and may be assigned to, but they are
             not trained.
@@ -69,6 +70,12 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
         if id(variable) not in known
     )
     optimizer.build(trained)
+    own = {id(variable) for variable in optimizer.variables}
+    if any(id(variable) in own for variable in state):
+        raise ValueError(
+            "reads names the optimizer that this step moves: read its variables before or after "
+            "the step."
+        )
     make_step = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
     return make_step[keras.backend.backend()](compute_loss, models, trained, state, optimizer)
 
@@ -159,7 +166,7 @@ def _tensorflow_step(compute_loss, models, trained, state, optimizer):
             state_values = [variable.value for variable in state]
             with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
                 outputs = compute_loss(*batch)
-                loss = _scalar_loss(outputs)
+            loss = optimizer.scale_loss(_scalar_loss(outputs))
         gradients = tape.gradient(loss, trained_values)
         # All is computed before anything is assigned. TensorFlow should see to that itself, but
         # where the loss is linear in the outputs, its graph rewriting (dependency_optimization,
@@ -181,12 +188,20 @@ def _jax_step(compute_loss, models, trained, state, optimizer):
         def loss_and_outputs(trained_values):
             with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
                 outputs = compute_loss(*batch)
-                loss = _scalar_loss(outputs)
+            with keras.StatelessScope(zip(optimizer.variables, optimizer_values, strict=True)):
+                loss = optimizer.scale_loss(_scalar_loss(outputs))
             return loss, (outputs, scope.new_values(state))
 
         gradients, (outputs, new_state) = jax.grad(loss_and_outputs, has_aux=True)(trained_values)
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            # Its apply() leaks tracers; its stateless_apply() does not.
+            trained_values, optimizer_values = optimizer.stateless_apply(
+                optimizer_values, gradients, trained_values
+            )
+            return outputs, [*trained_values, *optimizer_values], new_state
         updated = [*trained, *optimizer.variables]
         values = [*trained_values, *optimizer_values]
+        # apply() and not stateless_apply(), which takes another model's optimizer in silence.
         with keras.StatelessScope(zip(updated, values, strict=True)) as scope:
             optimizer.apply(gradients, trained)
         return outputs, [scope.get_current_value(variable) for variable in updated], new_state
@@ -218,7 +233,7 @@ def _torch_step(compute_loss, models, trained, state, optimizer):
         state_values = [variable.value for variable in state]
         with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
             outputs = compute_loss(*tree.map_structure(ops.convert_to_tensor, batch))
-            loss = _scalar_loss(outputs)
+        loss = optimizer.scale_loss(_scalar_loss(outputs))
         gradients = torch.autograd.grad(loss, trained_values, allow_unused=True)
         with torch.no_grad():
             for position, value in scope.new_values(state).items():

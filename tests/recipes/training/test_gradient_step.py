@@ -42,6 +42,11 @@ OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
     "adam": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 20)),
     "adamw": lambda: keras.optimizers.AdamW(0.01, clipnorm=1.0, use_ema=True),
+    "scaled": lambda: keras.optimizers.Adam(0.01, loss_scale_factor=1024.0),
+    # Scales of 2**127 overflow: some steps are skipped and the scale is halved.
+    "dynamically scaled": lambda: keras.optimizers.LossScaleOptimizer(
+        keras.optimizers.SGD(0.1), initial_scale=2.0**127
+    ),
     "accumulating": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=2),
 }
 
@@ -304,6 +309,12 @@ def test_an_optimizer_of_another_model_is_refused():
     gradient_step(lambda x: ops.mean(first(x)), first, optimizer)
     with pytest.raises(ValueError, match="optimizer"):
         gradient_step(lambda x: ops.mean(second(x)), second, optimizer)(np.ones((1, 1), "float32"))
+
+
+def test_reads_refuses_the_steps_own_optimizer():
+    model, optimizer = line(1.0, "line"), keras.optimizers.SGD(0.1)
+    with pytest.raises(ValueError, match="reads names the optimizer"):
+        gradient_step(lambda x: ops.mean(model(x)), model, optimizer, reads=[optimizer])
 
 
 def test_reads_refuses_what_holds_no_variables():
