@@ -50,6 +50,6 @@ def ours_against_fit(steps, rounds, batch_size):
     return row, (stepped.get_weights(), fitted.get_weights())
 
 
-def main(steps=40, rounds=15, batch_size=BATCH_SIZE):
+def main(steps=20, rounds=15, batch_size=BATCH_SIZE):
     row, _ = ours_against_fit(steps, rounds, batch_size)
     write("training_step", [row])
