@@ -56,3 +56,9 @@ def test_validation_is_cut_off_by_the_seed():
     np.testing.assert_array_equal(validation[0], again[0])
     other = cut_validation(SPLIT, 0.1, seed=1)[1]
     assert set(validation[0]) != set(other[0])
+
+
+def test_the_cut_is_no_epochs_shuffle():
+    validation = set(cut_validation(SPLIT, 0.1, seed=0)[1][0])
+    for epoch in range(1, 4):
+        assert set(next(batches(SPLIT, 10, seed=0, epoch=epoch))[0]) != validation

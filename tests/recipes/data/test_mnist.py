@@ -12,11 +12,16 @@ def test_embedded_digits_are_all_of_mlxtends_once():
     np.testing.assert_array_equal(np.bincount(labels), [400] * 10)
     np.testing.assert_array_equal(np.bincount(test_labels), [100] * 10)
 
+    pixels, digits = mnist_data()
+    for digit in range(10):
+        np.testing.assert_array_equal(
+            test_images[test_labels == digit].reshape(-1, 784), pixels[digits == digit][-100:]
+        )
+
     def sorted_rows(images, labels):
         rows = np.column_stack([labels, images.reshape(len(images), 784)]).astype(int)
         return rows[np.lexsort(rows.T)]
 
-    pixels, digits = mnist_data()
     np.testing.assert_array_equal(
         sorted_rows(np.concatenate([images, test_images]), np.concatenate([labels, test_labels])),
         sorted_rows(pixels, digits),

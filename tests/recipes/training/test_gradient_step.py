@@ -216,6 +216,21 @@ def test_reads_takes_seed_generators_metrics_and_variables():
     assert slope(model) == pytest.approx(-3 * 2.0 - 10.0)
 
 
+def test_what_is_assigned_is_read_later_in_the_same_step():
+    model, counter = line(1.0, "line"), keras.Variable(0.0, trainable=False)
+
+    def compute_loss(x):
+        counter.assign_add(1.0)
+        counter.assign_add(1.0)
+        return ops.mean(model(x, training=True)) * counter, ops.copy(counter)
+
+    step = gradient_step(compute_loss, model, keras.optimizers.SGD(1.0), reads=[counter])
+    seen = [float(step(np.ones((1, 1), "float32"))[1]) for _ in range(2)]
+    assert seen == [2.0, 4.0]
+    assert float(ops.convert_to_numpy(counter)) == 4.0
+    assert slope(model) == pytest.approx(1.0 - 2.0 - 4.0)
+
+
 def test_an_undeclared_read_raises_and_names_the_variable():
     trained, other = line(1.0, "trained"), line(1.0, "other")
     step = gradient_step(
