@@ -198,6 +198,14 @@ def test_a_batch_larger_than_the_data_leaves_nothing_behind(tmp_path):
     assert list((tmp_path / "toy").iterdir()) == []
 
 
+def test_what_has_been_trained_is_kept_whatever_goes_wrong_later(tmp_path):
+    with pytest.raises(InputError):
+        with start(tmp_path) as run:
+            train(run)
+            raise InputError("something the user gave does not work")
+    assert len(rows(run)) == 8
+
+
 def test_a_batch_of_all_the_data_is_one_step_an_epoch(tmp_path):
     with start(tmp_path, batch_size=10) as run:
         assert run.total_steps(SPLIT) == 2
