@@ -50,7 +50,7 @@ lint: $(VENV)/installed-dev
 	$(RUN) -m ruff format --check
 
 bench: name-needed $(VENV)/installed-$(BACKEND)
-	@KERAS_BACKEND=$(BACKEND) $(RUN) -m benchmarks $(NAME) $(ARGS)
+	@KERAS_BACKEND=$(BACKEND) $(RUN) -m benchmarks $(NAME)
 
 name-needed:
 	$(if $(NAME),,$(error give a name, as in make recipe NAME=cnn_mnist; make list lists the recipes))

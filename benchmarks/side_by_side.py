@@ -1,6 +1,5 @@
 """Times two sides in turns, so that what else the machine does meets both alike."""
 
-import json
 import statistics
 import time
 from datetime import date
@@ -9,6 +8,7 @@ from pathlib import Path
 import keras
 
 from recipes.training import backend
+from recipes.training.folder import write_json
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -62,5 +62,5 @@ def write(name, rows, folder=RESULTS):
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{keras.backend.backend()}.json"
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(path, content)
     print(f"{content['device']}, {content['backend']}; written to {path}")
