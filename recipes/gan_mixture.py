@@ -69,6 +69,9 @@ def main(config, run):
         noise = keras.random.normal((count, config.noise_width), seed=seed_generator)
         return generator(noise, training=True)
 
+    def samples(count):
+        return ops.convert_to_numpy(generate(count)).astype("float32")
+
     def discriminator_loss(real):
         real_logits = discriminator(real, training=True)
         fake_logits = discriminator(generate(config.batch_size), training=True)
@@ -95,10 +98,10 @@ def main(config, run):
     for _ in run.epochs():
         for (real,) in run.batches(train):
             run.log(discriminator_loss=discriminator_step(real), generator_loss=generator_step())
-        generated = ops.convert_to_numpy(generate(len(validation[0])))
+        generated = samples(len(validation[0]))
         run.log(validation_distance=distance(generated, validation[0]))
 
-    generated = ops.convert_to_numpy(generate(len(test[0])))
+    generated = samples(len(test[0]))
     run.log(
         test_distance=distance(generated, test[0]),
         test_low_mode=float(generated[generated < 0].mean()),

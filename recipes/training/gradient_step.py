@@ -34,8 +34,9 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
         model: the ``keras.Model`` whose weights the step trains, or a list of them. The weights
             that are trainable now are trained: after freezing or unfreezing layers, make a new
             step and a new optimizer.
-        optimizer: a ``keras.optimizers.Optimizer`` of this step's own; a loss scale that it has
-            is applied.
+        optimizer: a ``keras.optimizers.Optimizer`` of this step's own. A loss scale that it has
+            is applied; under ``mixed_float16``, whose small gradients would be rounded to zero,
+            it gets a dynamic one, as ``compile`` gives it.
         reads: what else ``compute_loss`` reads: models, layers, metrics, seed generators or
             variables. They are read afresh at every step, and may be assigned to, but they are
             not trained.
@@ -62,6 +63,9 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
     if not trained:
         names = ", ".join(repr(each.name) for each in models)
         raise ValueError(f"nothing to train: {names} has no trainable weights.")
+    half = any(each.dtype_policy.name == "mixed_float16" for each in models)
+    if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     known = {id(variable) for variable in trained}
     state = _unique(
         variable

@@ -48,12 +48,16 @@ class Options:
     data
         tfds: prepared by TensorFlow Datasets; embedded: ships inside a package; auto: tfds where
         it is prepared, else embedded
+    precision
+        mixed_float16 and mixed_bfloat16: layers compute in half precision, on GPUs made for it
+        faster; weights, their updates, statistics and losses stay in float32
     runs
         folder for run folders
     """
 
     backend: Literal["tensorflow", "jax", "torch"] = field(default_factory=keras.backend.backend)
     data: Literal["auto", "tfds", "embedded"] = "auto"
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     runs: Path = Path("runs")
 
 

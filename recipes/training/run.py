@@ -63,6 +63,8 @@ class Run:
         self._row = None  # what log() fills; None before the first step
         self._pending = []  # rows of steps whose values are still on the device
         keras.utils.set_random_seed(config.seed)
+        self._policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(options.precision)
         print(f"{recipe} on {options.backend}, {self._description['device']}", flush=True)
 
     def load(self, module):
@@ -170,6 +172,7 @@ class Run:
             elif kind is KeyboardInterrupt:
                 self._write_pending()
         finally:
+            keras.config.set_dtype_policy(self._policy)
             self._metrics.close()
             self._timings.close()
         if self._step == 0 and kind is not None and issubclass(kind, InputError):

@@ -74,6 +74,76 @@ def test_equals_train_on_batch_exactly(optimizer):
         )
 
 
+@pytest.fixture
+def precision(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"], indirect=True)
+def test_mixed_precision_equals_train_on_batch_exactly(precision):
+    def make_model():
+        image = keras.Input((8, 8, 2))
+        x = layers.BatchNormalization()(layers.Conv2D(4, 3)(image))
+        x = layers.Dropout(0.3, seed=3)(layers.Flatten()(layers.ReLU()(x)))
+        return keras.Model(image, layers.Dense(3)(x))
+
+    expected_model, model = make_model(), make_model()
+    model.set_weights(expected_model.get_weights())
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def tiny_loss(labels, logits):
+        return 1e-8 * cross_entropy(labels, logits)  # no gradient of it is a float16 as it is
+
+    expected_model.compile(keras.optimizers.SGD(1e6), tiny_loss)
+    step = gradient_step(
+        lambda images, labels: tiny_loss(labels, model(images, training=True)),
+        model,
+        keras.optimizers.SGD(1e6),
+    )
+    before = model.get_weights()
+    for images, labels in image_batches():
+        expected_loss = expected_model.train_on_batch(images, labels)
+        loss = ops.convert_to_numpy(step(images, labels))
+        np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
+    for variable, expected in zip(model.variables, expected_model.variables, strict=True):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(variable), ops.convert_to_numpy(expected), err_msg=variable.path
+        )
+    *_, kernel, bias = model.get_weights()
+    assert kernel.dtype == np.float32
+    assert np.all(np.abs(bias - before[-1]) > 1e-5)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16"], indirect=True)
+def test_a_step_whose_scaled_gradients_overflow_is_skipped(precision):
+    model = line(2.0, "line")
+    step = gradient_step(
+        lambda x: 1e5 * ops.mean(ops.cast(model(x), "float32")), model, keras.optimizers.SGD(1e-6)
+    )
+    x = np.ones((4, 1), "float32")
+    # The first scales, 2**15 downwards, give gradients beyond float16's 65504. None of those
+    # moves the weight or makes it NaN, and once the scale has come down it moves.
+    slopes = []
+    for _ in range(25):
+        step(x)
+        slopes.append(slope(model))
+    assert slopes[0] == 2.0
+    assert np.all(np.isfinite(slopes))
+    assert slopes[-1] < 2.0
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16"], indirect=True)
+def test_a_loss_scale_of_the_recipe_is_left_as_it_is(precision):
+    model = line(1.0, "line")
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5), initial_scale=4.0)
+    gradient_step(lambda x: ops.mean(model(x)), model, optimizer)(np.ones((2, 1), "float32"))
+    assert slope(model) == 0.5
+    assert float(optimizer.dynamic_scale) == 4.0
+
+
 def test_last_smaller_batch_equals_train_on_batch():
     expected_model, model = small_model(), small_model()
     model.set_weights(expected_model.get_weights())
