@@ -1,7 +1,7 @@
-"""The command line: ``python -m recipes list``, ``show NAME``, ``run NAME [options]``.
+"""The command line: ``python -m recipes list``, ``show NAME``, ``run NAME [options]``, ...
 
-Nothing heavy is imported before a recipe runs: ``--backend`` must reach KERAS_BACKEND before
-the recipe, and so keras, is imported.
+Nothing heavy is imported before a command needs it: ``--backend`` must reach KERAS_BACKEND
+before the recipe, and so keras, is imported.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 
-from recipes.training.errors import InputError, NonFiniteValue
+from recipes.training.errors import CannotWrite, InputError, NonFiniteValue
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -28,7 +28,7 @@ def main(arguments=None):
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except NonFiniteValue as error:
+    except (NonFiniteValue, CannotWrite) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -73,6 +73,20 @@ def _parser():
     command.add_argument("name", nargs="?", metavar="NAME")
     command.add_argument("options", nargs=argparse.REMAINDER, metavar="[options]")
     command.set_defaults(function=_run)
+
+    command = commands.add_parser("predict", help="what the model of a run says of pictures")
+    command.add_argument("--backend", default=default_backend())
+    command.add_argument("run", metavar="RUN", help="a run folder")
+    command.add_argument("files", nargs="+", metavar="FILE", help="a picture")
+    command.set_defaults(function=_predict)
+
+    command = commands.add_parser("report", help="write the report of a run again")
+    command.add_argument("run", metavar="RUN", help="a run folder")
+    command.set_defaults(function=_report)
+
+    command = commands.add_parser("compare", help="put runs side by side in one page")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
+    command.set_defaults(function=_compare)
     return parser
 
 
@@ -89,8 +103,12 @@ def _show(command):
 
 def _run(command):
     _find(command)
-    os.environ["KERAS_BACKEND"] = _backend(command)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+    # The full parser sees all options later, from the recipe that cannot be imported yet.
+    early = _Parser(
+        prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False
+    )
+    early.add_argument("--backend", default=default_backend())
+    _use_backend(early.parse_known_args(command.options)[0].backend, command.name)
 
     from recipes.training.options import parse
 
@@ -106,6 +124,33 @@ def _run(command):
         recipe.main(config, run)
 
 
+def _predict(command):
+    from recipes.training.saved_run import read_run
+
+    run = read_run(command.run)
+    _use_backend(command.backend, run.description["recipe"])
+
+    from recipes.training.predict import predict
+
+    width = max(map(len, command.files))
+    for file, classes in zip(command.files, predict(run, command.files), strict=True):
+        (name, probability), *others = classes
+        rest = ", ".join(f"{other} {share:.1%}" for other, share in others)
+        print(f"{file:{width}}  {name}  {probability:.1%}  (then {rest})")
+
+
+def _report(command):
+    from recipes.training.report import write_report
+
+    print(f"report: {write_report(command.run)}")
+
+
+def _compare(command):
+    from recipes.training.report import write_comparison
+
+    print(f"comparison: {write_comparison(command.runs)}")
+
+
 def _find(command):
     known = recipes()
     if command.name is None:
@@ -116,22 +161,17 @@ def _find(command):
     return known[command.name]
 
 
-def _backend(command):
-    """The backend of --backend, else the default; it must be known and installed."""
-    # The full parser sees all options later, from the recipe that cannot be imported yet.
-    early = _Parser(
-        prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False
-    )
-    early.add_argument("--backend", default=default_backend())
-    backend = early.parse_known_args(command.options)[0].backend
+def _use_backend(backend, recipe):
+    """Makes keras, which must not be imported yet, take this backend."""
     if backend not in BACKENDS:
         raise InputError(f"there is no backend {backend!r}: choose {', '.join(BACKENDS)}")
     if importlib.util.find_spec(backend) is None:
         raise InputError(
             f"the backend {backend} is not installed: pip install '.[{backend}]' in the checkout, "
-            f"or make recipe NAME={command.name} BACKEND={backend}"
+            f"or make recipe NAME={recipe} BACKEND={backend}"
         )
-    return backend
+    os.environ["KERAS_BACKEND"] = backend
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
 
 if __name__ == "__main__":

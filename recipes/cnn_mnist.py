@@ -82,4 +82,5 @@ def main(config, run):
     run.log(test_loss=result.loss, test_accuracy=result.accuracy)
     run.save(model)
     run.picture("confusion", plots.confusion_matrix(result), "True and predicted digits.")
-    run.picture("samples", plots.image_samples(result), "Test digits, the surest mistakes first.")
+    run.picture("mistakes", plots.mistakes(result), "Mistakes, the surest first.")
+    run.picture("samples", plots.samples(result), "Digits of the test part.")

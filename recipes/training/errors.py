@@ -7,3 +7,7 @@ class InputError(Exception):
 
 class NonFiniteValue(Exception):
     """A logged value is NaN or infinite. One line that says which and when; exit code 1."""
+
+
+class CannotWrite(Exception):
+    """The disk is full, or the run folder is gone. One line that says which file; exit code 1."""

@@ -1,16 +1,12 @@
 """The folder of one run: made once, each file in it whole or absent."""
 
 import contextlib
-import dataclasses
+import errno
 import json
 import os
-import shlex
-import subprocess
 from datetime import datetime
-from pathlib import Path
 
-from recipes.training import backend
-from recipes.training.errors import InputError
+from recipes.training.errors import CannotWrite, InputError
 
 
 def make_folder(runs, recipe, backend_name):
@@ -37,15 +33,32 @@ def make_folder(runs, recipe, backend_name):
         ) from None
 
 
+def make_subfolder(path):
+    """Makes a folder within a run folder.
+
+    Raises:
+        CannotWrite: the disk is full, or the run folder is gone or read-only.
+    """
+    with _writing(path):
+        path.mkdir()
+    return path
+
+
 @contextlib.contextmanager
 def whole_file(path):
-    """Gives a temporary path beside ``path``, and renames it to ``path`` once it is complete."""
+    """Gives a temporary path beside ``path``, and renames it to ``path`` once it is complete.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder is gone or read-only. No file is left.
+    """
     temporary = path.with_name(f"unfinished-{path.name}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _writing(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path, content):
@@ -53,34 +66,49 @@ def write_json(path, content):
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def describe(recipe, config, options):
-    """What config.json records of a run: all that may decide its numbers."""
-    chosen = {**dataclasses.asdict(config), **dataclasses.asdict(options)}
-    chosen["runs"] = str(options.runs)
-    words = ["python", "-m", "recipes", "run", recipe]
-    for name, value in chosen.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
-    return {
-        "recipe": recipe,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": shlex.join(words),
-        "options": chosen,
-        "device": backend.device(),
-        "threads": backend.thread_count(),
-        "versions": backend.versions(),
-        "git_commit": git_commit(Path(__file__).parents[2]),
-    }
+class GrowingFile:
+    """A file to which whole records are appended: one that does not fit is not begun.
+
+    Args:
+        path: the file, made anew.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder is gone or read-only; so does ``write``.
+    """
+
+    def __init__(self, path):
+        self._path = path
+        with _writing(path):
+            # Without a buffer, what is written is in the file, and a failure is known at once.
+            self._file = open(path, "xb", buffering=0)  # noqa: SIM115, closed by close()
+
+    def write(self, record):
+        """Appends bytes, all of them or none."""
+        with _writing(self._path):
+            status = os.fstat(self._file.fileno())
+            if status.st_nlink == 0:  # a file that was removed takes what is written in silence
+                raise FileNotFoundError(errno.ENOENT, "it was removed")
+            try:
+                left = memoryview(record)
+                while left:
+                    left = left[self._file.write(left) :]
+            except OSError:
+                self._file.truncate(status.st_size)
+                raise
+
+    def close(self):
+        self._file.close()
 
 
-def git_commit(checkout):
-    """The commit of a checkout, "-dirty" behind it if files were changed; None for no checkout."""
-    if not (checkout / ".git").exists():
-        return None
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+@contextlib.contextmanager
+def _writing(path):
     try:
-        described = subprocess.run(
-            command, cwd=checkout, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None  # no git here, or no commit yet
-    return described.stdout.strip()
+        yield
+    except OSError as error:
+        if not path.parent.is_dir():
+            reason = "the folder was removed while the run was going on"
+        else:
+            reason = error.strerror or " ".join(str(error).split())
+        raise CannotWrite(
+            f"cannot write {path} ({reason}): make room, or use another folder"
+        ) from error

@@ -1,39 +1,167 @@
-"""The report of a run: one HTML file that holds everything it shows."""
+"""Reports of runs: HTML files that hold everything they show."""
 
 import base64
+import io
+from datetime import datetime
 from pathlib import Path
 
 import jinja2
+from tqdm import tqdm
 
+from recipes.training import plots
+from recipes.training.folder import whole_file
 from recipes.training.progress import figures
+from recipes.training.saved_run import read_run
 
 
-def write(path, folder, description, rows, pictures):
-    """Writes the report of a run.
+def write_report(folder):
+    """Writes the report of a run from its folder, with its curves; returns the report's path.
 
-    Args:
-        path: the file to write.
-        folder: the run folder, where the pictures lie.
-        description: the content of config.json.
-        rows: the rows of metrics.jsonl, the last being the test's.
-        pictures: (file name, caption) of each.
+    A run that goes on, or was ended, has a report too: what there is of it.
+
+    Raises:
+        InputError: it is no run folder, or a file in it is damaged.
+        CannotWrite: the disk is full, or the folder is gone or read-only.
     """
-    template = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    ).from_string(Path(__file__).with_name("report.html.jinja").read_text("utf-8"))
-    # An epoch's row has more than the position and what its steps log; so has the last.
-    *epochs, test = [
-        row for row in rows if any(name.startswith(("training_", "test_")) for name in row)
+    run = read_run(folder)
+    curves = []
+    for quantity, figure in plots.curves({run.name: run}).items():
+        path = run.folder / f"curve_{quantity}.png"
+        save_figure(figure, path)
+        curves.append((_caption(quantity), path.read_bytes()))
+    pictures = [
+        (caption, (run.folder / name).read_bytes())
+        for name, caption in run.description.get("pictures", {}).items()
+        if (run.folder / name).is_file()
     ]
-    html = template.render(
-        description=description,
-        epochs=epochs,
-        columns=[name for name in epochs[0] if name not in ("epoch", "step")],
-        test={name: value for name, value in test.items() if name.startswith("test_")},
-        pictures=[
-            (caption, base64.b64encode((folder / name).read_bytes()).decode("ascii"))
-            for name, caption in pictures
-        ],
-        figure=lambda name, value: figures({name: value}).removeprefix(f"{name} "),
+    return _write_page(
+        run.folder / "report.html",
+        "report.html.jinja",
+        run=run,
+        columns=[name for name in run.epochs[0] if name not in ("epoch", "step")]
+        if run.epochs
+        else [],
+        curves=_embedded(curves),
+        pictures=_embedded(pictures),
     )
-    path.write_text(html, encoding="utf-8")
+
+
+def write_comparison(folders):
+    """Writes a page that puts runs side by side into the current folder; returns its path.
+
+    Raises:
+        InputError: one is no run folder, or a file in it is damaged.
+        CannotWrite: the disk is full, or the folder is gone or read-only.
+    """
+    runs = [read_run(folder) for folder in folders]
+    labels = _labels(runs)
+    return _write_page(
+        Path(f"comparison-{datetime.now():%Y%m%d-%H%M%S}.html"),
+        "comparison.html.jinja",
+        labels=labels,
+        sections=_sections(runs),
+        curves=_embedded(
+            (_caption(quantity), _png(figure))
+            for quantity, figure in plots.curves(dict(zip(labels, runs, strict=True))).items()
+        ),
+        commands=[run.description["command"] for run in runs],
+    )
+
+
+def save_figure(figure, path):
+    """Saves a matplotlib figure as PNG.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder is gone or read-only.
+    """
+    with whole_file(path) as temporary:
+        temporary.write_bytes(_png(figure))
+
+
+def _png(figure):
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", dpi=200, bbox_inches="tight")  # sharp on a telephone
+    return memory.getvalue()
+
+
+def _embedded(pictures):
+    return [(caption, base64.b64encode(png).decode("ascii")) for caption, png in pictures]
+
+
+def _caption(quantity):
+    return f"{plots.words(quantity)} over the steps.".capitalize()
+
+
+def _figure(name, value):
+    return figures({name: value}).removeprefix(f"{name} ")
+
+
+def _labels(runs):
+    """What tells runs apart, as short as it can be."""
+    for label in (lambda run: run.folder.resolve().name, lambda run: run.name):
+        labels = [label(run) for run in runs]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [str(run.folder) for run in runs]
+
+
+def _sections(runs):
+    """The table of a comparison: [(title, [(name, a cell a run)])]."""
+
+    def section(title, columns):
+        names = dict.fromkeys(name for column in columns for name in column)
+        return title, [(name, [column.get(name, "") for column in columns]) for name in names]
+
+    def shown(values):
+        return {name: _figure(name, value) for name, value in values.items()}
+
+    return [
+        section("Test", [shown(run.test) or {"test": "not over"} for run in runs]),
+        section("Last epoch", [shown(run.epochs[-1]) if run.epochs else {} for run in runs]),
+        section("Cost", [_cost(run) for run in runs]),
+        section("Options", [run.description["options"] for run in runs]),
+        section("Data, machine and versions", [_environment(run.description) for run in runs]),
+    ]
+
+
+def _commit(description):
+    """The first digits of the commit, and whether files were changed."""
+    commit, _, dirty = (description["git_commit"] or "not a checkout").partition("-")
+    return f"{commit[:12]} and changes" if dirty else commit[:14]
+
+
+def _cost(run):
+    cost = {"steps": len(run.steps)}
+    if "model" in run.description:
+        cost["parameters"] = f"{run.description['model']['parameters']:,}"
+    if run.seconds:
+        cost["time"] = tqdm.format_interval(run.seconds)
+    if run.steps_per_second:
+        cost["steps a second"] = f"{run.steps_per_second:.1f}"
+    return cost
+
+
+def _environment(description):
+    return {
+        "data": description.get("data", {}).get("description", ""),
+        "device": description["device"],
+        "threads": description["threads"],
+        "git commit": _commit(description),
+        **description["versions"],
+    }
+
+
+def _write_page(path, template, **content):
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("recipes", "training"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    html = environment.get_template(template).render(
+        figure=_figure, words=plots.words, duration=tqdm.format_interval, commit=_commit, **content
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    return path

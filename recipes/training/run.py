@@ -11,7 +11,8 @@ Its folder holds:
     config.json     options, command, versions, device, threads, data source, git commit
     metrics.jsonl   reproducible values only: a row a step, a row an epoch, a last row
     timings.jsonl   seconds and steps a second, a row an epoch, and a last row
-    model.keras     and curves.png, the recipe's other pictures, report.html
+    tensorboard/    the same figures for TensorBoard
+    model.keras     and the recipe's pictures, curves, report.html
 """
 
 import json
@@ -24,10 +25,12 @@ import keras
 
 from recipes.data import batches as batching
 from recipes.data import sources
-from recipes.training import plots, report
-from recipes.training.errors import InputError, NonFiniteValue
-from recipes.training.folder import describe, make_folder, whole_file, write_json
+from recipes.training.describe import describe
+from recipes.training.errors import CannotWrite, InputError, NonFiniteValue
+from recipes.training.event_files import EventFiles
+from recipes.training.folder import GrowingFile, make_folder, whole_file, write_json
 from recipes.training.progress import Progress, figures
+from recipes.training.report import save_figure, write_report
 
 VALIDATION_FRACTION = 0.1
 _SECONDS_BETWEEN_FETCHES = 0.5
@@ -36,7 +39,7 @@ _SECONDS_BETWEEN_FETCHES = 0.5
 class Run:
     """Everything of a run that is not the model, the loss, the step or the evaluation.
 
-    A context manager: leaving it without an error writes the curves and the report.
+    A context manager: leaving it without an error writes the report.
 
     Args:
         recipe: the recipe's name.
@@ -45,6 +48,7 @@ class Run:
 
     Raises:
         InputError: the run folder cannot be made.
+        CannotWrite: nothing can be written into it; so do all methods that write.
     """
 
     def __init__(self, recipe, config, options):
@@ -54,10 +58,14 @@ class Run:
         self._options = options
         self.folder = make_folder(options.runs, recipe, options.backend)
         self._description = describe(recipe, config, options)
-        write_json(self.folder / "config.json", self._description)
-        self._metrics = _Rows(self.folder / "metrics.jsonl")
-        self._timings = _Rows(self.folder / "timings.jsonl")
-        self._pictures = []  # (file name, caption)
+        try:
+            self._describe()
+            self._metrics = _Rows(self.folder / "metrics.jsonl")
+            self._timings = _Rows(self.folder / "timings.jsonl")
+            self._events = EventFiles(self.folder / "tensorboard")
+        except CannotWrite:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
         self._progress = None
         self._step = self._epoch = 0
         self._row = None  # what log() fills; None before the first step
@@ -74,8 +82,7 @@ class Run:
         part is for one look, at the end.
         """
         training, test, source = sources.load(module, self._options.data)
-        self._description["data"] = source
-        write_json(self.folder / "config.json", self._description)
+        self._describe(data={"name": module.NAME, **source})
         print(f"data: {source['description']}", flush=True)
         return *batching.cut_validation(training, VALIDATION_FRACTION, self._config.seed), test
 
@@ -100,7 +107,7 @@ class Run:
             started = time.perf_counter()
             yield epoch
             seconds = time.perf_counter() - started
-            row = self._metrics.write(self._row)
+            row = self._record(self._row)
             self._timings.write(
                 {
                     "epoch": self._epoch,
@@ -153,12 +160,12 @@ class Run:
         # Keras wants the ending .keras, which the temporary name keeps.
         with whole_file(self.folder / "model.keras") as path:
             model.save(path)
+        self._describe(model={"name": model.name, "parameters": model.count_params()})
 
     def picture(self, name, figure, caption):
         """Saves a matplotlib figure as ``name``.png and puts it into the report."""
-        with whole_file(self.folder / f"{name}.png") as path:
-            figure.savefig(path, dpi=110, bbox_inches="tight")
-        self._pictures.append((f"{name}.png", caption))
+        save_figure(figure, self.folder / f"{name}.png")
+        self._describe(pictures={**self._description["pictures"], f"{name}.png": caption})
 
     def __enter__(self):
         return self
@@ -173,33 +180,38 @@ class Run:
                 self._write_pending()
         finally:
             keras.config.set_dtype_policy(self._policy)
-            self._metrics.close()
-            self._timings.close()
-        if self._step == 0 and kind is not None and issubclass(kind, InputError):
-            shutil.rmtree(self.folder)  # nothing has been trained: leave nothing behind
+            for file in (self._metrics, self._timings, self._events):
+                file.close()
+        if self._step == 0 and kind is not None and issubclass(kind, (InputError, CannotWrite)):
+            # Nothing has been trained: leave nothing behind.
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _finish(self):
-        test = _without_position(self._metrics.write(self._row))
+        test = _without_position(self._record(self._row))
         self._timings.write({"seconds": round(time.perf_counter() - self._started, 3)})
-        rows = self._metrics.read()
-        self.picture("curves", plots.curves(rows), "Training and validation.")
-        self._pictures.insert(0, self._pictures.pop())  # drawn last, shown first
-        with whole_file(self.folder / "report.html") as path:
-            report.write(path, self.folder, self._description, rows, self._pictures)
+        report = write_report(self.folder)
         print(f"{figures(test)}  {time.perf_counter() - self._started:.0f} s in all")
-        for name, _ in self._pictures:
-            print(f"picture: {self.folder / name}")
-        print(f"report: {self.folder / 'report.html'}")
+        print(f"report: {report}")
         print(f"run folder: {self.folder}", flush=True)
+
+    def _describe(self, **more):
+        self._description |= more
+        write_json(self.folder / "config.json", self._description)
 
     def _position(self):
         return {"epoch": self._epoch, "step": self._step}
+
+    def _record(self, row):
+        """Writes a row of figures, and returns it with plain numbers."""
+        row = self._metrics.write(row)
+        self._events.write(row)
+        return row
 
     def _write_pending(self):
         """Fetches what is still on the device, writes it, and shows the last of it."""
         pending, self._pending = self._pending, []
         for row in pending:
-            values = _without_position(self._metrics.write(row))
+            values = _without_position(self._record(row))
             for name, value in values.items():
                 self._training_values.setdefault(name, []).append(value)
         if pending:
@@ -207,11 +219,10 @@ class Run:
 
 
 class _Rows:
-    """A file of JSON rows, written whole row by whole row."""
+    """A file of JSON rows."""
 
     def __init__(self, path):
-        self._path = path
-        self._file = open(path, "w", encoding="utf-8", buffering=1)  # noqa: SIM115, closed below
+        self._file = GrowingFile(path)
 
     def write(self, row):
         """Writes a row whose values may be tensors, and returns it with plain numbers.
@@ -229,11 +240,8 @@ class _Rows:
                     f"{name} became {value} at step {row['step']} of epoch {row['epoch']}, and "
                     f"the run stops there: try a smaller --learning-rate"
                 )
-        self._file.write(json.dumps(numbers) + "\n")
+        self._file.write(json.dumps(numbers).encode() + b"\n")
         return numbers
-
-    def read(self):
-        return [json.loads(line) for line in self._path.read_text("utf-8").splitlines()]
 
     def close(self):
         self._file.close()

@@ -1,0 +1,92 @@
+"""Reads a run folder: what a run was told to do and what it has written, also while it trains."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from recipes.training.errors import InputError
+
+
+class SavedRun(NamedTuple):
+    """What a run folder holds.
+
+    Attributes:
+        folder: where it lies.
+        description: the content of config.json.
+        steps: the rows of metrics.jsonl that are a step's.
+        epochs: the rows that end an epoch.
+        test: figures of the test part, {name: value}; empty before the run is over.
+        timings: the rows of timings.jsonl, one an epoch.
+        seconds: seconds of the whole run; None before it is over.
+    """
+
+    folder: Path
+    description: dict
+    steps: list
+    epochs: list
+    test: dict
+    timings: list
+    seconds: float | None
+
+    @property
+    def name(self):
+        """Recipe and folder, such as ``cnn_mnist/20260101-120000-jax``."""
+        return f"{self.description['recipe']}/{self.folder.resolve().name}"
+
+    @property
+    def steps_per_second(self):
+        """Mean over all epochs but the first, which compiles; None before one is over."""
+        timings = self.timings[1:] or self.timings
+        if not timings:
+            return None
+        seconds = sum(row["training_seconds"] for row in timings)
+        return sum(row["steps_per_second"] * row["training_seconds"] for row in timings) / seconds
+
+
+def read_run(folder):
+    """Reads a run folder into a ``SavedRun``.
+
+    Raises:
+        InputError: it is no run folder, or a file in it is damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} is no run folder, it has no config.json: name one such as "
+            f"runs/cnn_mnist/20260101-120000-jax"
+        )
+    try:
+        description = json.loads((folder / "config.json").read_text("utf-8"))
+        rows = _rows(folder / "metrics.jsonl")
+        timings = _rows(folder / "timings.jsonl")
+        run = SavedRun(
+            folder=folder,
+            description=description,
+            steps=[row for row in rows if not _ends_epoch(row) and not _of_test(row)],
+            epochs=[row for row in rows if _ends_epoch(row)],
+            test={name: row[name] for row in rows for name in _of_test(row)},
+            timings=[row for row in timings if "epoch" in row],
+            seconds=next((row["seconds"] for row in timings if "epoch" not in row), None),
+        )
+        _ = run.name, run.steps_per_second
+        return run
+    except OSError as error:
+        raise InputError(f"cannot read the run in {folder}: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"the run in {folder} is damaged ({type(error).__name__}: {error}): run it again"
+        ) from None
+
+
+def _rows(path):
+    """The whole lines of a file of JSON rows; the last may be on its way."""
+    *lines, _ = path.read_text("utf-8").split("\n") if path.exists() else [""]
+    return [json.loads(line) for line in lines]
+
+
+def _ends_epoch(row):
+    return any(name.startswith(("training_", "validation_")) for name in row)
+
+
+def _of_test(row):
+    return [name for name in row if name.startswith("test_")]
