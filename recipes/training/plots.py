@@ -52,42 +52,48 @@ def curves(runs):
             average, its epochs' validation figures as points; of several runs, the moving
             averages are pale and the validation figures are full lines.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     drawn = {}
     for quantity in dict.fromkeys(name for run in runs.values() for name in _quantities(run)):
-        drawn[quantity] = figure = _figure(4.8, 3.3)
-        axes = figure.add_subplot()
+        drawn[quantity] = _figure(4.8, 3.3)
+        axes = drawn[quantity].add_subplot()
         if len(runs) == 1:
-            (run,) = runs.values()
-            steps, values = _series(run.steps, quantity)
-            axes.plot(steps, values, color=_BLUE, alpha=0.25, linewidth=0.8)
-            _plot(axes, _moving_average(steps, values), color=_BLUE, label="training")
-            _plot(
-                axes,
-                _series(run.epochs, f"validation_{quantity}"),
-                marker="o",
-                color=_RED,
-                label="validation",
-            )
+            _draw_run(axes, quantity, *runs.values())
         else:
-            for color, (label, run) in zip(itertools.cycle(_COLORS), runs.items(), strict=False):
-                average = _moving_average(*_series(run.steps, quantity))
-                validation = _series(run.epochs, f"validation_{quantity}")
-                pale = {"alpha": 0.5, "linewidth": 0.9} if validation[0] else {"label": label}
-                _plot(axes, average, color=color, **pale)
-                _plot(axes, validation, marker="o", markersize=4, color=color, label=label)
+            _draw_runs(axes, quantity, runs)
         lines = [line.get_ydata() for line in axes.get_lines()]
         if quantity.endswith("loss") and min(map(min, lines)) > 0:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")  # 0.05 and not 5 x 10^-2
-            axes.yaxis.set_minor_formatter(NullFormatter())
+            _make_logarithmic(axes)
         axes.set_xlabel("step")
         axes.set_title(words(quantity))
         axes.grid()
         axes.legend(fontsize="small")
     return drawn
+
+
+def _draw_run(axes, quantity, run):
+    steps = _series(run.steps, quantity)
+    validation = _series(run.epochs, f"validation_{quantity}")
+    _plot(axes, steps, color=_BLUE, alpha=0.25, linewidth=0.8)
+    _plot(axes, _moving_average(*steps), color=_BLUE, label="training")
+    _plot(axes, validation, marker="o", color=_RED, label="validation")
+
+
+def _draw_runs(axes, quantity, runs):
+    for color, (label, run) in zip(itertools.cycle(_COLORS), runs.items(), strict=False):
+        average = _moving_average(*_series(run.steps, quantity))
+        validation = _series(run.epochs, f"validation_{quantity}")
+        behind = {"alpha": 0.5, "linewidth": 0.9} if validation[0] else {"label": label}
+        _plot(axes, average, color=color, **behind)
+        _plot(axes, validation, marker="o", markersize=4, color=color, label=label)
+
+
+def _make_logarithmic(axes):
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")  # 0.05 and not 5 x 10^-2
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 @_styled
@@ -97,11 +103,11 @@ def confusion_matrix(result):
 
     counts = result.confusion
     classes = range(len(counts))
-    mistakes = counts - np.diag(np.diag(counts))
+    wrong = counts - np.diag(np.diag(counts))
     figure = _figure(4.8, 4.5)
     axes = figure.add_subplot()
     transparent_to_red = LinearSegmentedColormap.from_list("mistakes", [f"{_RED}00", _RED])
-    axes.imshow(mistakes, cmap=transparent_to_red, vmin=0, vmax=max(1, mistakes.max()) * 2)
+    axes.imshow(wrong, cmap=transparent_to_red, vmin=0, vmax=max(1, wrong.max()) * 2)
     for true in classes:
         for predicted in classes:
             if counts[true, predicted]:
