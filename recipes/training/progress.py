@@ -59,8 +59,10 @@ class Progress:
 
 
 def figures(values):
-    """Figures as people read them: accuracies in percent, all else with four digits."""
-    return "  ".join(
-        f"{name} {value:.2%}" if name.endswith("accuracy") else f"{name} {value:.4g}"
-        for name, value in values.items()
-    )
+    """Figures as people read them, in one line."""
+    return "  ".join(f"{name} {figure(name, value)}" for name, value in values.items())
+
+
+def figure(name, value):
+    """A figure as people read it: an accuracy in percent, all else with four digits."""
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"

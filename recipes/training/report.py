@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from recipes.training import plots
 from recipes.training.folder import whole_file
-from recipes.training.progress import figures
+from recipes.training.progress import figure
 from recipes.training.saved_run import read_run
 
 
@@ -25,9 +25,9 @@ def write_report(folder):
     """
     run = read_run(folder)
     curves = []
-    for quantity, figure in plots.curves({run.name: run}).items():
+    for quantity, drawn in plots.curves({run.name: run}).items():
         path = run.folder / f"curve_{quantity}.png"
-        save_figure(figure, path)
+        save_picture(drawn, path)
         curves.append((_caption(quantity), path.read_bytes()))
     pictures = [
         (caption, (run.folder / name).read_bytes())
@@ -61,26 +61,26 @@ def write_comparison(folders):
         labels=labels,
         sections=_sections(runs),
         curves=_embedded(
-            (_caption(quantity), _png(figure))
-            for quantity, figure in plots.curves(dict(zip(labels, runs, strict=True))).items()
+            (_caption(quantity), _png(drawn))
+            for quantity, drawn in plots.curves(dict(zip(labels, runs, strict=True))).items()
         ),
         commands=[run.description["command"] for run in runs],
     )
 
 
-def save_figure(figure, path):
+def save_picture(drawn, path):
     """Saves a matplotlib figure as PNG.
 
     Raises:
         CannotWrite: the disk is full, or the folder is gone or read-only.
     """
     with whole_file(path) as temporary:
-        temporary.write_bytes(_png(figure))
+        temporary.write_bytes(_png(drawn))
 
 
-def _png(figure):
+def _png(drawn):
     memory = io.BytesIO()
-    figure.savefig(memory, format="png", dpi=200, bbox_inches="tight")  # sharp on a telephone
+    drawn.savefig(memory, format="png", dpi=200, bbox_inches="tight")  # sharp on a telephone
     return memory.getvalue()
 
 
@@ -90,10 +90,6 @@ def _embedded(pictures):
 
 def _caption(quantity):
     return f"{plots.words(quantity)} over the steps.".capitalize()
-
-
-def _figure(name, value):
-    return figures({name: value}).removeprefix(f"{name} ")
 
 
 def _labels(runs):
@@ -113,7 +109,7 @@ def _sections(runs):
         return title, [(name, [column.get(name, "") for column in columns]) for name in names]
 
     def shown(values):
-        return {name: _figure(name, value) for name, value in values.items()}
+        return {name: figure(name, value) for name, value in values.items()}
 
     return [
         section("Test", [shown(run.test) or {"test": "not over"} for run in runs]),
@@ -160,7 +156,7 @@ def _write_page(path, template, **content):
         undefined=jinja2.StrictUndefined,
     )
     html = environment.get_template(template).render(
-        figure=_figure, words=plots.words, duration=tqdm.format_interval, commit=_commit, **content
+        figure=figure, words=plots.words, duration=tqdm.format_interval, commit=_commit, **content
     )
     with whole_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

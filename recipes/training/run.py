@@ -30,7 +30,7 @@ from recipes.training.errors import CannotWrite, InputError, NonFiniteValue
 from recipes.training.event_files import EventFiles
 from recipes.training.folder import GrowingFile, make_folder, whole_file, write_json
 from recipes.training.progress import Progress, figures
-from recipes.training.report import save_figure, write_report
+from recipes.training.report import save_picture, write_report
 
 VALIDATION_FRACTION = 0.1
 _SECONDS_BETWEEN_FETCHES = 0.5
@@ -164,7 +164,7 @@ class Run:
 
     def picture(self, name, figure, caption):
         """Saves a matplotlib figure as ``name``.png and puts it into the report."""
-        save_figure(figure, self.folder / f"{name}.png")
+        save_picture(figure, self.folder / f"{name}.png")
         self._describe(pictures={**self._description["pictures"], f"{name}.png": caption})
 
     def __enter__(self):

@@ -1,0 +1,155 @@
+"""Writes the tables of README.md, so that no figure in it is typed by hand.
+
+    python docs/tables.py                      # from the catalog and from what is published
+    python docs/tables.py runs/cnn_mnist/*     # publishes these runs first
+
+Models come from the catalog, recipes from docs/results/ (a file for each published run), timings
+from benchmarks/results/.
+"""
+
+import ast
+import importlib
+import inspect
+import json
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+sys.path.insert(0, str(CHECKOUT))
+
+import zoo  # noqa: E402, the checkout's own
+from recipes.__main__ import BACKENDS, recipes  # noqa: E402
+from recipes.training.errors import InputError  # noqa: E402
+from recipes.training.folder import write_json  # noqa: E402
+from recipes.training.progress import figure  # noqa: E402
+from recipes.training.saved_run import read_run  # noqa: E402
+
+README = CHECKOUT / "README.md"
+RESULTS = CHECKOUT / "docs" / "results"
+BENCHMARKS = CHECKOUT / "benchmarks" / "results"
+TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
+
+
+def publish(folder, results=RESULTS):
+    """Keeps a run's figures, and what made them, in place of the same run's before.
+
+    Raises:
+        InputError: it is not over, or not of a commit that others have.
+    """
+    run = read_run(folder)
+    commit = run.description["git_commit"]
+    if not run.test:
+        raise InputError(f"{folder} is not over: publish a run with test figures")
+    if commit is None or commit.endswith("-dirty"):
+        raise InputError(f"{folder} is of no commit ({commit}): commit first, and run it again")
+    kept = {name: value for name, value in run.description.items() if name != "pictures"}
+    name = "-".join([kept["recipe"], kept["options"]["backend"], kept["data"]["source"]])
+    write_json(results / f"{name}.json", {**kept, "test": run.test})
+
+
+def model_table():
+    """Every model of the catalog with the title and source of its file, and its parameters."""
+    rows = []
+    for name in zoo.list_models():
+        model = zoo.build(name)
+        module = importlib.import_module(zoo._MODULES[name])
+        title, source = inspect.getdoc(module).split("\n\n")[:2]
+        path = Path(module.__file__).relative_to(CHECKOUT).as_posix()
+        source = " ".join(source.split())
+        rows.append([f"[`{name}`]({path})", f"{title} {source}", f"{model.count_params():,}"])
+    return _table(["model", "what", "parameters"], rows)
+
+
+def recipe_table():
+    """Every recipe with its title."""
+    return _table(
+        ["recipe", "what"],
+        [
+            [f"[`{name}`](recipes/{path.name})", ast.get_docstring(_parsed(path)).split("\n")[0]]
+            for name, path in recipes().items()
+        ],
+    )
+
+
+def result_table(results=RESULTS):
+    """The published test figures: accuracies where a recipe has them, else all."""
+    published = {}  # (recipe, source, figure): {backend: value}
+    for result in _read(results):
+        recipe, source = result["recipe"], result["data"]["description"]
+        accuracies = [name for name in result["test"] if name.endswith("accuracy")]
+        for name in accuracies or result["test"]:
+            cells = published.setdefault((recipe, source, name), {})
+            cells[result["options"]["backend"]] = figure(name, result["test"][name])
+    return _table(
+        ["recipe", "data", "figure", *TITLES.values()],
+        [
+            [f"`{recipe}`", source, name.replace("_", " "), *(_by_backend(cells))]
+            for (recipe, source, name), cells in published.items()
+        ],
+    )
+
+
+def benchmark_table(results=BENCHMARKS):
+    """The median ratios of the benchmarks."""
+    measured = {}  # what: {backend: ratio}
+    for result in _read(results):
+        for row in result["rows"]:
+            measured.setdefault(row["what"], {})[result["backend"]] = f"{row['median']:.2f}"
+    return _table(
+        ["ratio of times", *TITLES.values()],
+        [[what, *_by_backend(cells)] for what, cells in measured.items()],
+    )
+
+
+def machine(results=(RESULTS, BENCHMARKS)):
+    """Where and when the figures were measured."""
+    found = [result for folder in results for result in _read(folder)]
+    devices = sorted({result["device"] for result in found})
+    dates = sorted(result.get("date") or result["started"][:10] for result in found)
+    span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    return f"Measured on {' and '.join(devices)}, {span}.\n"
+
+
+def rewrite(text):
+    """The README's text with every table made anew between its two comments."""
+    parts = {
+        "models": model_table,
+        "recipes": recipe_table,
+        "results": result_table,
+        "benchmarks": benchmark_table,
+        "machine": machine,
+    }
+    for name, make in parts.items():
+        begin, end = f"<!-- {name}: written by make tables -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        if not after:
+            raise InputError(f"README.md has no lines {begin.strip()} and {end}")
+        text = f"{before}{begin}{make()}{end}{after}"
+    return text
+
+
+def _table(heads, rows):
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _by_backend(cells):
+    return [cells.get(backend, "") for backend in BACKENDS]
+
+
+def _read(folder):
+    return [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
+def _parsed(path):
+    return ast.parse(path.read_text("utf-8"))
+
+
+if __name__ == "__main__":
+    try:
+        for run_folder in sys.argv[1:]:
+            publish(run_folder)
+        README.write_text(rewrite(README.read_text("utf-8")), encoding="utf-8")
+    except InputError as error:
+        sys.exit(f"error: {error}")

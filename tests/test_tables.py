@@ -1,0 +1,135 @@
+"""The README's tables are those that docs/tables.py writes, and show what was measured."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from recipes.training.errors import InputError
+
+CHECKOUT = Path(__file__).parents[1]
+SPEC = importlib.util.spec_from_file_location("tables", CHECKOUT / "docs" / "tables.py")
+tables = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(tables)
+
+DESCRIPTION = {
+    "recipe": "toy",
+    "started": "2026-02-03T04:05:06+00:00",
+    "command": "python -m recipes run toy",
+    "options": {"backend": "jax", "seed": 0},
+    "device": "a processor",
+    "threads": 2,
+    "versions": {"keras": "3.15.1"},
+    "git_commit": "0123456789abcdef",
+    "data": {"name": "numbers", "source": "embedded", "description": "ten numbers"},
+    "pictures": {},
+}
+
+
+def write_run(folder, test=None, **changes):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({**DESCRIPTION, **changes}))
+    rows = [{"epoch": 1, "step": 1, "loss": 2.0}, {"epoch": 1, "step": 1, "training_loss": 2.0}]
+    if test:
+        rows.append({"epoch": 1, "step": 1, **test})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    return folder
+
+
+def test_the_readme_is_up_to_date():
+    """Remedy: make tables."""
+    text = tables.README.read_text("utf-8")
+    assert tables.rewrite(text) == text
+
+
+def test_every_recipe_has_a_published_run_on_every_backend():
+    published = {
+        (result["recipe"], result["options"]["backend"]) for result in tables._read(tables.RESULTS)
+    }
+    assert published == {(name, each) for name in tables.recipes() for each in tables.BACKENDS}
+
+
+def test_published_runs_are_of_a_commit_and_of_the_default_options():
+    for result in tables._read(tables.RESULTS):
+        config = importlib.import_module(f"recipes.{result['recipe']}").Config()
+        assert len(result["git_commit"]) == 40
+        for name, value in vars(config).items():
+            assert result["options"][name] == value, result["command"]
+        assert result["options"]["precision"] == "float32"
+
+
+def test_the_header_of_a_recipe_has_its_published_figures():
+    for result in tables._read(tables.RESULTS):
+        header = tables.recipes()[result["recipe"]].read_text("utf-8").split('"""')[1]
+        shown = [name for name in result["test"] if name.endswith("accuracy")]
+        for name in shown or [name for name in result["test"] if name.endswith("mode")]:
+            assert tables.figure(name, result["test"][name]) in header, (name, result["command"])
+
+
+def test_a_published_run_is_in_the_table(tmp_path, results):
+    for backend, accuracy in (("jax", 0.98765), ("torch", 0.5)):
+        test = {"test_loss": 0.1, "test_accuracy": accuracy}
+        tables.publish(write_run(tmp_path / backend, test, options={"backend": backend}), results)
+    assert tables.result_table(results).splitlines() == [
+        "| recipe | data | figure | TensorFlow | JAX | PyTorch |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| `toy` | ten numbers | test accuracy |  | 98.77% | 50.00% |",
+    ]
+    assert tables.machine([results]) == "Measured on a processor, 2026-02-03.\n"
+
+
+def test_without_an_accuracy_all_figures_are_shown(tmp_path, results):
+    tables.publish(write_run(tmp_path / "a", {"test_loss": 0.1, "test_gap": 2.0}), results)
+    shown = tables.result_table(results)
+    assert "| test loss |  | 0.1 |  |" in shown
+    assert "| test gap |  | 2 |  |" in shown
+
+
+def test_publishing_again_replaces_the_run_of_the_same_backend_and_data(tmp_path, results):
+    tables.publish(write_run(tmp_path / "a", {"test_loss": 0.1}), results)
+    tables.publish(write_run(tmp_path / "b", {"test_loss": 0.2}), results)
+    (path,) = results.iterdir()
+    kept = json.loads(path.read_text())
+    assert kept["test"] == {"test_loss": 0.2}
+    assert kept["command"] == DESCRIPTION["command"]
+    other = {**DESCRIPTION["data"], "source": "tfds", "description": "more numbers"}
+    tables.publish(write_run(tmp_path / "c", {"test_loss": 0.3}, data=other), results)
+    assert len(list(results.iterdir())) == 2
+    assert tables.result_table(results).count("`toy`") == 2
+
+
+@pytest.mark.parametrize(
+    ("test", "changes", "message"),
+    [
+        (None, {}, "is not over"),
+        ({"test_loss": 0.1}, {"git_commit": "0123-dirty"}, r"no commit \(0123-dirty\)"),
+        ({"test_loss": 0.1}, {"git_commit": None}, r"no commit \(None\)"),
+    ],
+)
+def test_a_run_that_proves_nothing_is_refused(tmp_path, results, test, changes, message):
+    with pytest.raises(InputError, match=message):
+        tables.publish(write_run(tmp_path / "a", test, **changes), results)
+    assert not list(results.iterdir())
+
+
+def test_benchmarks_show_their_medians(results):
+    row = {"what": "a step, ours / fit", "median": 0.987, "lowest": 0.5, "highest": 2.0}
+    for backend in ("tensorflow", "torch"):
+        content = {"benchmark": "step", "backend": backend, "rows": [row]}
+        (results / f"step-{backend}.json").write_text(json.dumps(content))
+    *_, last = tables.benchmark_table(results).splitlines()
+    assert last == "| a step, ours / fit | 0.99 |  | 0.99 |"
+
+
+def test_a_readme_without_the_comments_is_refused():
+    text = tables.README.read_text("utf-8")
+    with pytest.raises(InputError, match="<!-- models: written by make tables -->"):
+        tables.rewrite(text.replace("<!-- models: ", "<!-- "))
