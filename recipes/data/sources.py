@@ -9,14 +9,14 @@ def load(module, choice):
 
     Args:
         module: a module of recipes.data with ``embedded``, and ``from_tfds`` if TFDS has it.
-        choice: "tfds", "embedded", or "auto": tfds where it is prepared, else embedded.
+        choice: "tfds", "embedded", or "auto": tfds where it is prepared or can be, else embedded.
 
     Returns:
         The training part (validation not yet cut off), the test part, and
         {"source": "tfds" or "embedded", "description": one sentence about it}.
 
     Raises:
-        InputError: ``choice`` is "tfds" and it is not prepared, or what is prepared is damaged.
+        InputError: ``choice`` is "tfds" and it cannot be prepared, or what is prepared is damaged.
     """
     has_tfds = hasattr(module, "from_tfds")
     if choice == "tfds" and not has_tfds:
@@ -29,7 +29,8 @@ def load(module, choice):
         except NotPrepared as missing:
             if choice == "tfds":
                 raise InputError(
-                    f"{missing}: set TFDS_DATA_DIR to a folder where it is, or pass --data embedded"
+                    f"{missing}: set TFDS_DATA_DIR to a folder where it is or can be prepared, or "
+                    f"pass --data embedded"
                 ) from None
             reason = f", because {missing}"
     training, test = module.embedded()

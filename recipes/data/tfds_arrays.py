@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from recipes.data import tfds_download
+from recipes.data.tfds_download import NotPrepared
 from recipes.training.errors import InputError
 
 _CHUNK = 1000  # examples at a time: one random read each would be three times slower
-
-
-class NotPrepared(Exception):
-    """TFDS has not prepared this data set, or in a format that cannot be read here."""
 
 
 def data_dir():
@@ -21,27 +19,18 @@ def data_dir():
 
 
 def read(name, splits, features):
-    """Splits of a prepared data set, each a tuple of one array a feature.
+    """Splits of a data set, each a tuple of one array a feature; prepares it first if need be.
 
     Raises:
-        NotPrepared: the data set is not there, or not in ArrayRecord format.
+        NotPrepared: the data set is not there and cannot be prepared, or not in ArrayRecord format.
         InputError: it is there, and damaged.
     """
     folder = data_dir() / name
-    if not folder.is_dir():
-        raise NotPrepared(f"TFDS has no {name} prepared in {data_dir()}")
-
-    if not any(folder.glob("*/dataset_info.json")):
-        raise _damaged(folder, "no version in it has a dataset_info.json")
-
-    import tensorflow_datasets as tfds
-
-    logging.getLogger("absl").setLevel(logging.ERROR)  # no advice on faster image decoders
     try:
-        sources = tfds.data_source(
-            name, split=list(splits), data_dir=str(data_dir()), download=False
-        )
+        sources = _builder(name).as_data_source(list(splits))
         return [_arrays(source, features) for source in sources]
+    except (NotPrepared, InputError):
+        raise
     except NotImplementedError:
         raise NotPrepared(
             f"TFDS has prepared {name} in {data_dir()}, but not in the ArrayRecord format, which "
@@ -55,6 +44,21 @@ def read(name, splits, features):
     except Exception as error:  # TFDS and its readers raise many kinds for damaged files
         reason = " ".join(str(error).split())[:200]
         raise _damaged(folder, reason or type(error).__name__) from None
+
+
+def _builder(name):
+    """The TFDS builder of a data set that is prepared, from now on if not before."""
+    import tensorflow_datasets as tfds
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # no advice on faster image decoders
+    builder = tfds.builder(name, data_dir=str(data_dir()))
+    # The folder gets this name when all is in it; until then TFDS calls it incomplete.
+    if not builder.data_path.exists():
+        tfds_download.prepare(name, builder)
+        return tfds.builder(name, data_dir=str(data_dir()))
+    if not (builder.data_path / "dataset_info.json").exists():
+        raise _damaged(data_dir() / name, "it has no dataset_info.json")
+    return builder
 
 
 def _damaged(folder, reason):

@@ -20,8 +20,8 @@ def test_takes_tfds_where_it_is_prepared(data_dir, choice):
     assert "60 for training and validation, 20 for the test" in source["description"]
 
 
-def test_embedded_is_taken_on_request_even_where_tfds_is_prepared(data_dir):
-    prepared_mnist.write(data_dir)
+def test_embedded_is_taken_on_request_and_tfds_never_asked(monkeypatch):
+    monkeypatch.setattr(mnist, "from_tfds", lambda: pytest.fail("TFDS was asked"))
     training, test, source = sources.load(mnist, "embedded")
     assert (len(training[0]), len(test[0])) == (4000, 1000)
     assert source["source"] == "embedded"

@@ -32,8 +32,14 @@ def test_more_examples_than_are_read_at_once(data_dir, monkeypatch):
     np.testing.assert_array_equal(images, prepared_mnist.arrays("train")[0])
 
 
-def test_nothing_prepared(data_dir):
-    with pytest.raises(NotPrepared, match=str(data_dir)):
+@pytest.mark.parametrize("leftover", [".", "mnist", "mnist/incomplete.ABC123_3.0.1", "mnist/2.0.0"])
+def test_what_a_killed_preparation_or_another_version_leaves_is_not_damaged_data(
+    data_dir, leftover
+):
+    folder = data_dir / leftover
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset_info.json").write_text("{}")
+    with pytest.raises(NotPrepared, match=f"TFDS has no mnist prepared in {data_dir}, and "):
         mnist.from_tfds()
 
 
