@@ -1,9 +1,6 @@
-# Each target sets up what it needs in .venv of this checkout. `make help` lists them.
+# Each target sets up what it needs, in an environment of this checkout. `make help` lists them.
 
 PYTHON ?= python3
-VENV := .venv
-RUN := $(VENV)/bin/python
-PIP_INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 BACKENDS := tensorflow jax torch
 # Whether BACKEND was given decides what `make test` tests; else it is what Keras would take.
@@ -18,8 +15,36 @@ ifneq ($(filter-out $(BACKENDS),$(BACKEND)),)
 $(error there is no backend $(BACKEND): choose BACKEND=tensorflow, jax or torch)
 endif
 
-.PHONY: help recipe list test lint bench name-needed $(BACKENDS:%=test-%)
+# The first GPU's name; nothing without a GPU, and nothing where the driver does not answer.
+GPU := $(shell gpus=$$(nvidia-smi -L 2>/dev/null) && echo "$$gpus" | sed -n '/^GPU 0/s/ .UUID.*//p')
+ifndef ACCELERATOR
+ACCELERATOR := $(if $(GPU),cuda,cpu)
+else ifeq ($(ACCELERATOR),cpu)
+# PyTorch's default build for Linux would find the GPU all the same.
+export CUDA_VISIBLE_DEVICES :=
+else ifneq ($(ACCELERATOR),cuda)
+$(error there is no accelerator $(ACCELERATOR): choose ACCELERATOR=cpu or cuda)
+endif
+
+# What a backend, $(1), runs in. On the CPU all backends share one environment; the CUDA packages
+# of one framework exclude another's, so each GPU build has its own.
+ifeq ($(ACCELERATOR),cuda)
+environment = .venv-$(1)-cuda
+extra = $(1)-cuda
+else
+environment = .venv
+# TensorFlow's smaller build.
+extra = $(1:tensorflow=tensorflow-cpu)
+endif
+python = $(environment)/bin/python
+# What must be made first: a backend to run recipes, and the tools of developers to test.
+backend = $(environment)/installed-$(extra)
+tools = $(environment)/installed-dev
+
+.PHONY: help recipe list test lint docs bench tables name-needed $(BACKENDS:%=test-%)
 .DEFAULT_GOAL := help
+# Two pips must not write into one environment at a time.
+.NOTPARALLEL:
 
 help:
 	@echo "make recipe NAME=cnn_mnist [BACKEND=tensorflow|jax|torch] [ARGS=\"--epochs 2\"]"
@@ -27,42 +52,61 @@ help:
 	@echo "make list            list the recipes"
 	@echo "make test            run all tests on all three backends (BACKEND=jax: on one)"
 	@echo "make lint            check style"
+	@echo "make docs            write the API reference to build/docs/ and check its links"
 	@echo "make bench NAME=training_step [BACKEND=...]"
 	@echo "                     run a benchmark; results go to benchmarks/results/"
+	@echo "make tables [RUNS=\"runs/cnn_mnist/*\"]"
+	@echo "                     publish runs in docs/results/, and write the README's tables"
 	@echo "make help            print this"
 	@echo
 	@echo "BACKEND defaults to KERAS_BACKEND, then Keras's config file, then tensorflow: $(BACKEND)."
-	@echo "PYTHON=python3.12 chooses the Python that .venv is made with (3.11 or newer)."
+	@echo "ACCELERATOR=cpu|cuda defaults to cuda where nvidia-smi lists a GPU, else cpu: $(ACCELERATOR)."
+	@echo "PYTHON=python3.12 chooses the Python of new environments (3.11 or newer)."
+	@echo "NVIDIA GPU here: $(or $(GPU),none). $(BACKEND) runs in $(call environment,$(BACKEND))."
+	@echo
+	@echo "On Linux, pip's default PyTorch carries CUDA even for the CPU. To install the smaller CPU"
+	@echo "build, set PIP_EXTRA_INDEX_URL to the CPU index that pytorch.org's install page names."
 
-recipe: name-needed $(VENV)/installed-$(BACKEND)
-	@KERAS_BACKEND=$(BACKEND) $(RUN) -m recipes run $(NAME) $(ARGS)
+recipe: name-needed $(call backend,$(BACKEND))
+	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m recipes run $(NAME) $(ARGS)
 
 list:
 	@$(PYTHON) -m recipes list
 
 test: $(TESTED:%=test-%)
 
-$(BACKENDS:%=test-%): test-%: $(VENV)/installed-% $(VENV)/installed-dev
-	KERAS_BACKEND=$* $(RUN) -m pytest $(ARGS)
+# $$ waits until % is known.
+.SECONDEXPANSION:
+$(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*)
+	KERAS_BACKEND=$* $(call python,$*) -m pytest $(ARGS)
 
-lint: $(VENV)/installed-dev
-	$(RUN) -m ruff check
-	$(RUN) -m ruff format --check
+lint: $(call tools,$(BACKEND))
+	$(call python,$(BACKEND)) -m ruff check
+	$(call python,$(BACKEND)) -m ruff format --check
 
-bench: name-needed $(VENV)/installed-$(BACKEND)
-	@KERAS_BACKEND=$(BACKEND) $(RUN) -m benchmarks $(NAME)
+# A warning of pdoc's is a module that it could not import and would leave out.
+docs: $(call backend,$(BACKEND)) $(call tools,$(BACKEND))
+	@rm -rf build/docs
+	@KERAS_BACKEND=$(BACKEND) TF_CPP_MIN_LOG_LEVEL=2 PDOC_ALLOW_EXEC=1 \
+		$(call python,$(BACKEND)) -W error:::pdoc.doc -m pdoc --docformat google \
+		--template-directory docs/reference --output-directory build/docs custom_layers zoo recipes
+	@$(call python,$(BACKEND)) docs/reference/check_links.py build/docs
+
+tables: $(call backend,$(BACKEND))
+	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) docs/tables.py $(RUNS)
+
+bench: name-needed $(call backend,$(BACKEND))
+	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m benchmarks $(NAME)
 
 name-needed:
 	$(if $(NAME),,$(error give a name, as in make recipe NAME=cnn_mnist; make list lists the recipes))
 
-# The extra of pyproject.toml that stands behind a backend here: TensorFlow's smaller build.
-extra = $(if $(filter tensorflow,$(1)),tensorflow-cpu,$(1))
-
-$(VENV)/installed-%: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing $* into $(VENV)"
-	@$(PIP_INSTALL) --editable ".[$(call extra,$*)]"
+# .venv/installed-jax says that .venv holds the extra jax of pyproject.toml.
+installed-%: pyproject.toml constraints.txt
+	@test -x $(@D)/bin/python || { $(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
+		sys.exit('$(PYTHON) is Python ' + sys.version.split()[0] + ', and 3.11 or newer is ' \
+		'needed: name one, as in make PYTHON=python3.12')" && $(PYTHON) -m venv $(@D); }
+	@echo "installing $(*F) into $(@D)"
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable ".[$(*F)]"
 	@touch $@
-
-$(VENV)/bin/python:
-	@$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('$(PYTHON) is Python ' + sys.version.split()[0] + ', and 3.11 or newer is needed: name one, as in make PYTHON=python3.12')"
-	@$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,10 @@
 """What make would do, without doing it."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,25 +12,42 @@ import pytest
 CHECKOUT = Path(__file__).parents[1]
 
 
+BACKENDS = ("tensorflow", "jax", "torch")
+
+# What nvidia-smi -L does on machines: one with GPUs, one whose driver is broken, one without a
+# GPU; and one that lists a GPU and fails, as a driver may that loses it.
+ONE_GPU = "echo 'GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1b2c)'"
+TWO_GPUS = f"{ONE_GPU}; echo 'GPU 1: NVIDIA H100 80GB HBM3 (UUID: GPU-3d4e)'"
+BROKEN_DRIVER = "echo 'NVIDIA-SMI has failed because it could not talk to the driver.'; exit 9"
+NO_GPU = "echo 'No devices were found'"
+LOST_GPU = f"{ONE_GPU}; exit 15"
+
+
 @pytest.fixture
-def make(tmp_path):
+def tools(tmp_path):
+    """The folder of all programs that make finds; nvidia-smi is not among them."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in ("make", "echo", "sed", "touch"):
+        (folder / name).symlink_to(shutil.which(name))
+    (folder / "python3").symlink_to(sys.executable)
+    return folder
+
+
+@pytest.fixture
+def make(tmp_path, tools):
     """Calls make in a copy without .venv and returns (exit code, stdout, stderr)."""
     shutil.copy(CHECKOUT / "Makefile", tmp_path)
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(CHECKOUT / name, tmp_path)
     shutil.copytree(CHECKOUT / "recipes", tmp_path / "recipes")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        # MAKEFLAGS and its like: the tests themselves are started by make.
-        if not name.startswith(("MAKE", "MFLAGS", "KERAS", "BACKEND", "ARGS", "NAME", "PYTHON"))
-    }
 
     def call(*words, **changes):
         finished = subprocess.run(
             ["make", *words],
             cwd=tmp_path,
-            env={**environment, "KERAS_HOME": str(tmp_path), **changes},
+            # Nothing of the environment: the tests themselves are started by make.
+            env={"PATH": str(tools), "KERAS_HOME": str(tmp_path), **changes},
             capture_output=True,
             text=True,
             check=False,
@@ -38,10 +57,27 @@ def make(tmp_path):
     return call
 
 
+@pytest.fixture
+def gpu(tools):
+    program(tools / "nvidia-smi", ONE_GPU)
+
+
+def program(path, script):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def installed(printed):
+    """(environment, extra) of each installation that make would do."""
+    commands = printed.replace("\\\n\t", "")
+    return re.findall(r'(\S+)/bin/python -m pip .*--editable "\.\[(.*)\]"', commands)
+
+
 def test_help_names_every_target(make):
     code, printed, _ = make()
     assert code == 0
-    for target in ("recipe", "list", "test", "lint", "bench", "help"):
+    for target in ("recipe", "list", "test", "lint", "docs", "bench", "tables", "help"):
         assert f"make {target}" in printed
     assert "then tensorflow: tensorflow." in printed
 
@@ -63,11 +99,98 @@ def test_list_needs_no_installation(make):
 def test_recipe_installs_and_runs_one_backend(make, words, changes, backend, extra):
     code, printed, _ = make("-n", "recipe", "NAME=cnn_mnist", "ARGS=--epochs 2", *words, **changes)
     assert code == 0
-    assert "python3 -m venv .venv" in printed
-    assert printed.count("pip install") == 1
-    assert f'--constraint constraints.txt --editable ".[{extra}]"' in printed
+    assert "python3 -m venv .venv;" in printed
+    assert installed(printed) == [(".venv", extra)]
+    assert "--constraint constraints.txt" in printed
     run = f"KERAS_BACKEND={backend} .venv/bin/python -m recipes run cnn_mnist --epochs 2"
     assert printed.splitlines()[-1] == run
+
+
+@pytest.mark.parametrize(
+    ("nvidia_smi", "words", "chosen", "found"),
+    [
+        (None, [], "cpu", "none"),
+        (NO_GPU, [], "cpu", "none"),
+        (BROKEN_DRIVER, [], "cpu", "none"),
+        (LOST_GPU, [], "cpu", "none"),
+        (ONE_GPU, [], "cuda", "GPU 0: NVIDIA H100 80GB HBM3"),
+        (TWO_GPUS, [], "cuda", "GPU 0: NVIDIA H100 80GB HBM3"),
+        (TWO_GPUS, ["ACCELERATOR=cpu"], "cpu", "GPU 0: NVIDIA H100 80GB HBM3"),
+        (None, ["ACCELERATOR=cuda"], "cuda", "none"),
+    ],
+)
+def test_a_gpu_that_answers_decides_the_accelerator(make, tools, nvidia_smi, words, chosen, found):
+    if nvidia_smi:
+        program(tools / "nvidia-smi", f'test "$*" = -L || exit 2\n{nvidia_smi}')
+    code, printed, errors = make("help", "BACKEND=jax", *words)
+    assert (code, errors) == (0, "")
+    assert f"lists a GPU, else cpu: {chosen}." in printed
+    environment = {"cpu": ".venv", "cuda": ".venv-jax-cuda"}[chosen]
+    assert f"GPU here: {found}. jax runs in {environment}." in printed
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_gpu_build_runs_in_its_own_environment(make, gpu, backend):
+    environment = f".venv-{backend}-cuda"
+    for target, command in {
+        "recipe": "-m recipes run cnn_mnist ",
+        "bench": "-m benchmarks cnn_mnist",
+    }.items():
+        _, printed, _ = make("-n", target, "NAME=cnn_mnist", f"BACKEND={backend}")
+        assert f"python3 -m venv {environment};" in printed
+        assert installed(printed) == [(environment, f"{backend}-cuda")]
+        run = f"KERAS_BACKEND={backend} {environment}/bin/python {command}"
+        assert printed.splitlines()[-1] == run
+
+
+def test_test_runs_each_gpu_build_in_its_own_environment(make, gpu):
+    _, printed, _ = make("-n", "test")
+    assert installed(printed) == [
+        (f".venv-{backend}-cuda", extra)
+        for backend in BACKENDS
+        for extra in (f"{backend}-cuda", "dev")
+    ]
+    assert [line for line in printed.splitlines() if "pytest" in line] == [
+        f"KERAS_BACKEND={backend} .venv-{backend}-cuda/bin/python -m pytest "
+        for backend in BACKENDS
+    ]
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+def test_lint_installs_no_backend(make, accelerator):
+    environment = {"cpu": ".venv", "cuda": ".venv-jax-cuda"}[accelerator]
+    _, printed, _ = make("-n", "lint", "BACKEND=jax", f"ACCELERATOR={accelerator}")
+    assert installed(printed) == [(environment, "dev")]
+    assert f"{environment}/bin/python -m ruff check" in printed
+
+
+def test_docs_installs_a_backend_and_the_tools(make):
+    _, printed, _ = make("-n", "docs", "BACKEND=jax")
+    assert installed(printed) == [(".venv", "jax"), (".venv", "dev")]
+    assert ".venv/bin/python docs/reference/check_links.py build/docs" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "visible"),
+    [([], "all"), (["ACCELERATOR=cuda"], "all"), (["ACCELERATOR=cpu"], "")],
+)
+def test_only_accelerator_cpu_hides_the_gpu(make, tmp_path, words, visible):
+    """With stand-ins for two environments that are ready; nothing is installed again."""
+    for environment, extra in ((".venv", "jax"), (".venv-jax-cuda", "jax-cuda")):
+        program(tmp_path / environment / "bin" / "python", 'echo "$CUDA_VISIBLE_DEVICES"')
+        (tmp_path / environment / f"installed-{extra}").touch()
+    words = ["recipe", "NAME=cnn_mnist", "BACKEND=jax", *words]
+    assert make(*words, CUDA_VISIBLE_DEVICES="all") == (0, f"{visible}\n", "")
+
+
+def test_an_environment_is_made_once_and_filled_again(make, tmp_path):
+    """With a stand-in for the environment's Python."""
+    program(tmp_path / ".venv" / "bin" / "python", 'echo "$3"')
+    words = ("recipe", "NAME=cnn_mnist", "BACKEND=jax")
+    assert make(*words)[1] == "installing jax into .venv\ninstall\nrun\n"
+    assert make(*words)[1] == "run\n"
+    os.utime(tmp_path / "constraints.txt", (2**31, 2**31))
+    assert make(*words)[1] == "installing jax into .venv\ninstall\nrun\n"
 
 
 def test_keras_config_file_decides_the_backend(make, tmp_path):
@@ -80,8 +203,7 @@ def test_test_runs_every_backend_or_the_one_that_is_named(make):
         return [line for line in make("-n", "test", *words)[1].splitlines() if "pytest" in line]
 
     assert tested() == [
-        f"KERAS_BACKEND={backend} .venv/bin/python -m pytest "
-        for backend in ("tensorflow", "jax", "torch")
+        f"KERAS_BACKEND={backend} .venv/bin/python -m pytest " for backend in BACKENDS
     ]
     assert tested("BACKEND=jax") == ["KERAS_BACKEND=jax .venv/bin/python -m pytest "]
 
@@ -92,6 +214,7 @@ def test_test_runs_every_backend_or_the_one_that_is_named(make):
         (["recipe"], "give a name, as in make recipe NAME=cnn_mnist"),
         (["bench"], "give a name"),
         (["recipe", "NAME=cnn_mnist", "BACKEND=theano"], "there is no backend theano"),
+        (["recipe", "NAME=cnn_mnist", "ACCELERATOR=tpu"], "there is no accelerator tpu"),
         (["recipe", "NAME=cnn_mnist", "PYTHON=no-such-python"], "cannot run no-such-python"),
     ],
 )
