@@ -75,7 +75,7 @@ def result_table(results=RESULTS):
     """The published test figures: accuracies where a recipe has them, else all."""
     published = {}  # (recipe, source, figure): {backend: value}
     for result in _read(results):
-        recipe, source = result["recipe"], result["data"]["description"]
+        recipe, source = result["recipe"], result["data"]["description"].partition(":")[0]
         accuracies = [name for name in result["test"] if name.endswith("accuracy")]
         for name in accuracies or result["test"]:
             cells = published.setdefault((recipe, source, name), {})
