@@ -50,14 +50,13 @@ def from_picture(picture):
         ValueError: there is nothing on it.
     """
     grey = np.asarray(picture.convert("L"), "float32")
-    edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if grey.shape == (28, 28) and not np.median(edge):
-        return grey.astype("uint8")[..., None]
-    paper = np.median(edge)
+    paper = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     darker, lighter = paper - grey.min(), grey.max() - paper
     ink = np.maximum(paper - grey if darker > lighter else grey - paper, 0)
     if ink.max() < 32:
         raise ValueError("no digit stands out from the paper")
+    if grey.shape == (28, 28) and paper == 0:
+        return grey.astype("uint8")[..., None]
     ink /= ink.max()
     ink[ink < 0.2] = 0  # shades of the paper
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))

@@ -93,7 +93,8 @@ class GrowingFile:
                 while left:
                     left = left[self._file.write(left) :]
             except OSError:
-                self._file.truncate(status.st_size)
+                self._file.seek(status.st_size)
+                self._file.truncate()
                 raise
 
     def close(self):

@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 
 _INK = "#7a7a7a"  # contrast 4.3 on white, 4.9 on black
-_COLORS = ("#4c88c8", "#e0524e", "#2f9e4f", "#b07cc6", "#e08a1e", "#1fa5a5", "#a0785a")
+_COLORS = ("#4c88c8", "#e0524e", "#2f9e4f", "#b07cc6", "#cf7a12", "#1fa5a5", "#a0785a")
 _BLUE, _RED, _GREEN, *_ = _COLORS
 _STYLE = {
     "figure.facecolor": "none",
@@ -181,7 +181,7 @@ def _plot(axes, series, **style):
 
 def _quantities(run):
     """What is drawn of a run: what its steps log, and its validation figures."""
-    names = [name for row in (run.steps[:1] + run.epochs[:1]) for name in row]
+    names = dict.fromkeys(name for row in run.steps + run.epochs for name in row)
     return [
         name.removeprefix("validation_")
         for name in names

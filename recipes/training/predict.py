@@ -1,6 +1,7 @@
 """What the model of a run says of pictures that a user has."""
 
 import importlib
+import importlib.util
 
 import keras
 import numpy as np
@@ -35,7 +36,8 @@ def predict(run, files):
 
 def _data(run):
     name = run.description.get("data", {}).get("name", "nothing")
-    data = importlib.import_module(f"recipes.data.{name}") if name != "nothing" else None
+    module = f"recipes.data.{name}"
+    data = importlib.import_module(module) if importlib.util.find_spec(module) else None
     if not hasattr(data, "from_picture"):
         raise InputError(
             f"{run.folder} was trained on {name}, and not on pictures: name the run of a recipe "
@@ -58,7 +60,10 @@ def _model(run):
 def _read(file, data):
     try:
         with Image.open(file) as picture:
-            picture = ImageOps.exif_transpose(picture).convert("RGBA")
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith("I"):  # 16 bits, which pillow would clip to 8
+                picture = Image.fromarray((np.asarray(picture) // 257).astype("uint8"))
+            picture = picture.convert("RGBA")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or "it is damaged, too large, or no picture"
         raise InputError(f"cannot read {file} as a picture: {reason}") from None

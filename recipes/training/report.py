@@ -38,9 +38,9 @@ def write_report(folder):
         run.folder / "report.html",
         "report.html.jinja",
         run=run,
-        columns=[name for name in run.epochs[0] if name not in ("epoch", "step")]
-        if run.epochs
-        else [],
+        columns=dict.fromkeys(
+            name for row in run.epochs for name in row if name not in ("epoch", "step")
+        ),
         curves=_embedded(curves),
         pictures=_embedded(pictures),
     )
@@ -53,7 +53,8 @@ def write_comparison(folders):
         InputError: one is no run folder, or a file in it is damaged.
         CannotWrite: the disk is full, or the folder is gone or read-only.
     """
-    runs = [read_run(folder) for folder in folders]
+    folders = {Path(folder).resolve(): folder for folder in folders}  # each once
+    runs = [read_run(folder) for folder in folders.values()]
     labels = _labels(runs)
     return _write_page(
         Path(f"comparison-{datetime.now():%Y%m%d-%H%M%S}.html"),
@@ -122,8 +123,10 @@ def _sections(runs):
 
 def _commit(description):
     """The first digits of the commit, and whether files were changed."""
-    commit, _, dirty = (description["git_commit"] or "not a checkout").partition("-")
-    return f"{commit[:12]} and changes" if dirty else commit[:14]
+    if description["git_commit"] is None:
+        return "not a checkout"
+    commit, _, dirty = description["git_commit"].partition("-")
+    return f"{commit[:12]} and changes" if dirty else commit[:12]
 
 
 def _cost(run):

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from recipes.training.errors import InputError
 
+# What config.json has from the start.
+_RECORDED = ("command", "device", "git_commit", "options", "started", "threads", "versions")
+
 
 class SavedRun(NamedTuple):
     """What a run folder holds.
@@ -35,11 +38,14 @@ class SavedRun(NamedTuple):
 
     @property
     def steps_per_second(self):
-        """Mean over all epochs but the first, which compiles; None before one is over."""
+        """Mean over all epochs but the first, which compiles; None before one is over.
+
+        None also where all took less time than is written.
+        """
         timings = self.timings[1:] or self.timings
-        if not timings:
-            return None
         seconds = sum(row["training_seconds"] for row in timings)
+        if not seconds:
+            return None
         return sum(row["steps_per_second"] * row["training_seconds"] for row in timings) / seconds
 
 
@@ -50,11 +56,6 @@ def read_run(folder):
         InputError: it is no run folder, or a file in it is damaged.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder} is no run folder, it has no config.json: name one such as "
-            f"runs/cnn_mnist/20260101-120000-jax"
-        )
     try:
         description = json.loads((folder / "config.json").read_text("utf-8"))
         rows = _rows(folder / "metrics.jsonl")
@@ -68,8 +69,14 @@ def read_run(folder):
             timings=[row for row in timings if "epoch" in row],
             seconds=next((row["seconds"] for row in timings if "epoch" not in row), None),
         )
-        _ = run.name, run.steps_per_second
+        _ = run.name, run.steps_per_second, [description[name] for name in _RECORDED]
+        _ = [(row["epoch"], row["step"]) for row in rows]
         return run
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder} is no run folder, it has no config.json: name one such as "
+            f"runs/cnn_mnist/20260101-120000-jax"
+        ) from None
     except OSError as error:
         raise InputError(f"cannot read the run in {folder}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -81,7 +88,9 @@ def read_run(folder):
 def _rows(path):
     """The whole lines of a file of JSON rows; the last may be on its way."""
     *lines, _ = path.read_text("utf-8").split("\n") if path.exists() else [""]
-    return [json.loads(line) for line in lines]
+    rows = [json.loads(line) for line in lines]
+    _ = [sum(row.values()) for row in rows]  # all are numbers
+    return rows
 
 
 def _ends_epoch(row):

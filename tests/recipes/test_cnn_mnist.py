@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from recipes import __main__ as command_line
 from recipes.data import mnist
@@ -11,7 +12,7 @@ from recipes.training.evaluate import classify
 from recipes.training.run import VALIDATION_FRACTION
 
 
-def test_learns_and_reports_what_its_model_does(tmp_path, monkeypatch):
+def test_learns_and_reports_what_its_model_does(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
     words = ["--data", "embedded", "--epochs", "4", "--seed", "3", "--runs", str(tmp_path)]
     assert command_line.main(["run", "cnn_mnist", *words]) == 0
@@ -29,6 +30,15 @@ def test_learns_and_reports_what_its_model_does(tmp_path, monkeypatch):
         result = classify(model, split)
         assert row[f"{name}_accuracy"] == result.accuracy
         assert row[f"{name}_loss"] == pytest.approx(result.loss, rel=1e-6)
+
+    # A digit in a file is what that digit is in the test part.
+    Image.fromarray(test[0][950, ..., 0]).save(tmp_path / "digit.png")
+    logits = result.logits[950]
+    share = np.exp(logits.max()) / np.exp(logits).sum()
+    capsys.readouterr()
+    assert command_line.main(["predict", str(folder), str(tmp_path / "digit.png")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{tmp_path / 'digit.png'}  {logits.argmax()}  {share:.1%}  (then ")
 
     # It takes pixels from 0 to 255, and its batch-norm statistics have followed the batches.
     rescaling, network = model.layers

@@ -2,14 +2,21 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import keras
 import pytest
+from PIL import Image
 
 from recipes import __main__ as command_line
+from recipes.data import mnist
+from recipes.training.report import write_report
+from recipes.training.saved_run import read_run
+from tests import event_reader, toy_run
+from tests.full_disk import files_end_at
 
 CHECKOUT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
@@ -65,6 +72,26 @@ def test_list_and_show_import_nothing_but_the_standard_library():
     assert process("-c", script).returncode == 0
 
 
+def test_report_and_compare_import_no_keras(tmp_path):
+    folders = [str(toy_run.write(tmp_path / name)) for name in ("1", "2")]
+    script = (
+        "import os, sys; from recipes.__main__ import main\n"
+        "os.chdir(sys.argv[1])\n"
+        "assert main(['report', sys.argv[2]]) == 0 and main(['compare', *sys.argv[2:]]) == 0\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "sys.exit(str(names & {'keras', 'tensorflow', 'jax', 'torch', 'cyclopts'})"
+        " if names & {'keras', 'tensorflow', 'jax', 'torch', 'cyclopts'} else 0)"
+    )
+    # Nor do they ask which backend there is.
+    done = process("-c", script, str(tmp_path), *folders, KERAS_BACKEND="theano")
+    assert (done.returncode, done.stderr) == (0, "")
+    report, comparison = done.stdout.splitlines()
+    assert report == f"report: {tmp_path / '1' / 'report.html'}"
+    (page,) = tmp_path.glob("comparison-*.html")
+    assert comparison == f"comparison: {page.name}"
+    assert "2 runs compared" in page.read_text("utf-8")
+
+
 def test_show_prints_the_recipe():
     shown = process("-m", "recipes", "show", "cnn_mnist")
     assert shown.stdout == (CHECKOUT / "recipes" / "cnn_mnist.py").read_text("utf-8")
@@ -89,8 +116,9 @@ def test_run_trains_and_leaves_a_run_folder_from_which_the_model_loads(tmp_path)
     assert folder.name.endswith(f"-{BACKEND}")
     assert ran.stdout.splitlines()[-1] == f"run folder: {folder}"
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "model.keras", "report.html",
-        "curves.png", "confusion.png", "samples.png",
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "model.keras",
+        "report.html", "curve_loss.png", "curve_accuracy.png", "confusion.png", "mistakes.png",
+        "samples.png",
     }  # fmt: skip
 
     config = json.loads((folder / "config.json").read_text())
@@ -98,19 +126,62 @@ def test_run_trains_and_leaves_a_run_folder_from_which_the_model_loads(tmp_path)
     assert config["options"]["dropout_rate"] == 0.25
     assert config["data"]["source"] == "embedded"
 
+    # Another process loads the model: predict needs no other import than its own, and the
+    # environment's backend is taken where no option names one.
+    digit = tmp_path / "digit.png"
+    Image.fromarray(mnist.embedded()[1][0][0, ..., 0]).save(digit)
     loaded = process(
         "-c",
-        "import json, sys, keras, custom_layers\n"
+        "import json, sys\n"
+        "from recipes.__main__ import main\n"
+        "assert main(['predict', *sys.argv[1:]]) == 0\n"
+        "import keras\n"
         "from recipes.data import mnist\n"
         "from recipes.training.evaluate import classify\n"
-        "model = keras.models.load_model(sys.argv[1])\n"
-        "print(json.dumps(classify(model, mnist.embedded()[1]).accuracy))",
-        str(folder / "model.keras"),
+        "model = keras.models.load_model(f'{sys.argv[1]}/model.keras')\n"
+        "result = classify(model, mnist.embedded()[1])\n"
+        "print(json.dumps([keras.backend.backend(), result.accuracy, int(result.predicted[0])]))",
+        *(str(folder), str(digit)),
         KERAS_BACKEND=BACKEND,
     )
     assert loaded.returncode == 0, loaded.stderr
+    predicted, found = loaded.stdout.splitlines()
+    backend, accuracy, digit_class = json.loads(found)
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert json.loads(loaded.stdout) == last["test_accuracy"]
+    assert (backend, accuracy) == (BACKEND, last["test_accuracy"])
+    assert predicted.startswith(f"{digit}  {digit_class}  ")
+
+
+def test_a_full_disk_ends_a_process_with_exit_code_1(tmp_path):
+    """No file may have more than 20,000 bytes: those of the model do not fit."""
+    script = (
+        "import resource, sys; from recipes.__main__ import main\n"
+        "limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limit))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    ran = process(
+        *("-c", script, "run", "gan_mixture", "--backend", BACKEND),
+        *("--epochs", "1", "--runs", str(tmp_path)),
+    )
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    (folder,) = (tmp_path / "gan_mixture").iterdir()
+    (line,) = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: cannot write {folder / 'model.keras'} (")
+    assert line.endswith("): make room, or use another folder")
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard",
+    }  # fmt: skip
+
+    # What was written before is whole, and has a report.
+    run = read_run(folder)
+    assert [row["step"] for row in run.steps] == list(range(1, len(run.steps) + 1))
+    assert len(run.epochs) == 1
+    assert len(event_reader.scalars(folder / "tensorboard")["training"]["generator_loss"]) == len(
+        run.steps
+    )
+    assert "This run is not over" in write_report(folder).read_text("utf-8")
 
 
 def test_help_lists_the_options_of_a_recipe(capsys):
@@ -159,6 +230,15 @@ def test_help_lists_the_options_of_a_recipe(capsys):
             "--batch-size 3601 is larger than the training part of 3600 examples",
         ),
         (["run", "gan_mixture", "--data", "tfds"], "TFDS has no gaussian_mixture"),
+        (["report"], "RUN"),
+        (["report", "nowhere"], "nowhere is no run folder"),
+        (["report", "runs", "more"], "more"),
+        (["compare"], "RUN"),
+        (["compare", "nowhere"], "nowhere is no run folder"),
+        (["predict"], "RUN"),
+        (["predict", "runs"], "FILE"),
+        (["predict", "nowhere", "digit.png"], "nowhere is no run folder"),
+        (["predict", "--backend", "theano", "nowhere", "digit.png"], "nowhere is no run folder"),
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2(fails, words, expected, tmp_path):
@@ -191,6 +271,27 @@ def test_a_runs_folder_that_cannot_be_written(fails, tmp_path):
     assert code == 2
     assert "cannot write a run folder in file/cnn_mnist (Not a directory)" in line
     assert "--runs" in line
+
+
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_a_page_that_cannot_be_written_is_exit_code_1(fails, tmp_path, command):
+    run = toy_run.write(tmp_path / "run", rows=[])
+    with files_end_at(2000):
+        code, line = fails(command, "run")
+    assert code == 1
+    place = "run/report.html" if command == "report" else "comparison-"
+    assert line.startswith(f"cannot write {place}")
+    assert "(File too large): make room, or use another folder" in line
+    assert not [*run.glob("*.html"), *tmp_path.glob("*.html")]
+
+
+def test_ctrl_c_is_exit_code_130(tmp_path, monkeypatch, capsys):
+    from recipes import gan_mixture
+
+    monkeypatch.setenv("KERAS_BACKEND", BACKEND)
+    monkeypatch.setattr(gan_mixture, "main", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert command_line.main(["run", "gan_mixture", "--runs", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_loss_that_turns_nan_stops_with_exit_code_1(fails, tmp_path):

@@ -7,9 +7,13 @@ import json
 import shlex
 
 import keras
+import numpy as np
 import pytest
 
 from recipes import __main__ as command_line
+from recipes.training.saved_run import read_run
+from tests import event_reader
+from tests.page import Page
 
 # Options that make a recipe's run short.
 SHORT = {
@@ -18,6 +22,12 @@ SHORT = {
 }
 # What the first epoch of such a run must reach, far below what an untrained model has (3.6; 2).
 LEARNS = {"cnn_mnist": ("training_loss", 2.6), "gan_mixture": ("validation_distance", 1.7)}
+# The quantities of its curves, and its pictures in their order.
+CURVES = {
+    "cnn_mnist": ["loss", "accuracy"],
+    "gan_mixture": ["discriminator_loss", "generator_loss", "distance"],
+}
+PICTURES = {"cnn_mnist": ["confusion", "mistakes", "samples"], "gan_mixture": ["samples"]}
 RECIPES = sorted(command_line.recipes())
 
 
@@ -46,8 +56,9 @@ def run_twice(tmp_path_factory):
         yield run
 
 
-def test_every_recipe_has_short_options():
-    assert sorted(SHORT) == sorted(LEARNS) == RECIPES
+def test_every_recipe_is_known_here():
+    for known in (SHORT, LEARNS, CURVES, PICTURES):
+        assert sorted(known) == RECIPES
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -95,12 +106,56 @@ def test_the_recorded_command_makes_the_same_run_again(run_twice, name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_model_and_the_report_are_there(run_twice, name):
     folder, _ = run_twice(name)
+    curves = [f"curve_{quantity}.png" for quantity in CURVES[name]]
+    pictures = [f"{picture}.png" for picture in PICTURES[name]]
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "model.keras",
+        "report.html", *curves, *pictures,
+    }  # fmt: skip
     model = keras.models.load_model(folder / "model.keras")
-    assert model.count_params() > 0
-    report = (folder / "report.html").read_text("utf-8")
-    pictures = list(folder.glob("*.png"))
-    assert folder / "curves.png" in pictures
-    assert report.count("data:image/png;base64,") == len(pictures) >= 2
+    run = read_run(folder)
+    assert run.description["model"]["parameters"] == model.count_params() > 0
+    assert list(run.description["pictures"]) == pictures
+    page = Page((folder / "report.html").read_text("utf-8"))
+    assert [png for _, _, png in page.pictures()] == [
+        (folder / file).read_bytes() for file in [*curves, *pictures]
+    ]
+    captions = [caption for heading, caption, _ in page.pictures() if heading == "Test"]
+    assert captions == list(run.description["pictures"].values())
+    assert f"{model.count_params():,} parameters" in page.texts("p")[0]
+    assert len(page.texts("dd")) == len(run.test) >= 2
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_report_is_written_again_from_the_folder(run_twice, name, capsys):
+    folder, _ = run_twice(name)
+    files = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    for path in [folder / "report.html", *folder.glob("curve_*.png")]:
+        path.unlink()
+    assert command_line.main(["report", str(folder)]) == 0
+    assert capsys.readouterr().out == f"report: {folder / 'report.html'}\n"
+    assert files == {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_tensorboard_has_the_figures_of_metrics(run_twice, name):
+    folder, _ = run_twice(name)
+    run = read_run(folder)
+    expected = {"training": {}, "validation": {}, "test": {}}
+
+    def add(part, tag, step, value):
+        expected[part].setdefault(tag, []).append((step, np.float32(value)))
+
+    for row in run.steps:
+        for tag in row.keys() - {"epoch", "step"}:
+            add("training", tag, row["step"], row[tag])
+    for row in run.epochs:
+        for name_ in row:
+            if name_.startswith("validation_"):
+                add("validation", name_.removeprefix("validation_"), row["step"], row[name_])
+    for name_, value in run.test.items():
+        add("test", name_.removeprefix("test_"), run.steps[-1]["step"], value)
+    assert event_reader.scalars(folder / "tensorboard") == expected
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,10 +1,20 @@
+"""Files are whole or absent, also where the kernel refuses what is written."""
+
 import json
-import subprocess
+import shutil
 import threading
 
 import pytest
 
-from recipes.training.folder import git_commit, make_folder, whole_file, write_json
+from recipes.training.errors import CannotWrite, InputError
+from recipes.training.folder import (
+    GrowingFile,
+    make_folder,
+    make_subfolder,
+    whole_file,
+    write_json,
+)
+from tests.full_disk import files_end_at, read_only, writable_folder
 
 
 def test_folders_are_made_once_each_even_at_the_same_time(tmp_path):
@@ -19,6 +29,21 @@ def test_folders_are_made_once_each_even_at_the_same_time(tmp_path):
         thread.join()
     assert len(set(made)) == 20
     assert all(folder.is_dir() for folder in made)
+    assert {folder.parent for folder in made} == {tmp_path / "toy"}
+
+
+def test_a_folder_is_named_by_time_and_backend(tmp_path):
+    folder = make_folder(tmp_path / "new" / "runs", "toy", "jax")
+    assert folder.parent == tmp_path / "new" / "runs" / "toy"
+    day, time, backend = folder.name.split("-")
+    assert (len(day), len(time), backend) == (8, 6, "jax")
+    assert (day + time).isdigit()
+
+
+def test_a_folder_that_cannot_be_made_is_an_input_error():
+    with writable_folder() as runs, read_only(runs):
+        with pytest.raises(InputError, match=rf"{runs}/toy \(Permission denied\).*--runs$"):
+            make_folder(runs, "toy", "jax")
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -26,6 +51,8 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     write_json(path, {"old": 1})
     with pytest.raises(RuntimeError), whole_file(path) as temporary:
         temporary.write_text("half")
+        assert temporary.parent == tmp_path  # a rename works within one file system only
+        assert temporary.suffix == ".json"
         assert json.loads(path.read_text()) == {"old": 1}
         raise RuntimeError
     assert json.loads(path.read_text()) == {"old": 1}
@@ -35,22 +62,101 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_git_commit(tmp_path):
-    def git(*words):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-        return subprocess.run(
-            ["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout.strip()
+def test_json_is_written_for_people_and_in_any_locale(tmp_path):
+    write_json(tmp_path / "file.json", {"ä": [1]})
+    text = (tmp_path / "file.json").read_bytes().decode("utf-8")
+    assert text.startswith("{\n  ") and text.endswith("}\n")
+    assert json.loads(text) == {"ä": [1]}
 
-    assert git_commit(tmp_path) is None
-    git("init")
-    assert git_commit(tmp_path) is None  # no commit yet
-    (tmp_path / "file").write_text("one")
-    git("add", "file")
-    git("commit", "-m", "first")
-    commit = git("rev-parse", "HEAD")
-    assert git_commit(tmp_path) == commit
-    git("tag", "v1")
-    assert git_commit(tmp_path) == commit
-    (tmp_path / "file").write_text("two")
-    assert git_commit(tmp_path) == f"{commit}-dirty"
+
+def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_else(tmp_path):
+    path = tmp_path / "file.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(CannotWrite, match=rf"^cannot write {path} \(File too large\): make room"):
+        with files_end_at(100):
+            write_json(path, {"new": "x" * 200})
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(CannotWrite), files_end_at(100):
+        write_json(tmp_path / "other.json", {"new": "x" * 200})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_reason_without_the_kernels_words_is_still_one_line(tmp_path):
+    with pytest.raises(CannotWrite, match=r"file \(it broke here\): make room"):
+        with whole_file(tmp_path / "file"):
+            raise OSError("it broke\n   here")
+
+
+def test_records_are_in_the_file_at_once(tmp_path):
+    file = GrowingFile(tmp_path / "rows")
+    file.write(b"first\n")
+    assert (tmp_path / "rows").read_bytes() == b"first\n"
+    file.write(b"second\n")
+    assert (tmp_path / "rows").read_bytes() == b"first\nsecond\n"
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.write(b"third\n")
+
+
+def test_a_growing_file_never_takes_the_place_of_another(tmp_path):
+    (tmp_path / "rows").write_bytes(b"kept")
+    with pytest.raises(CannotWrite, match="File exists"):
+        GrowingFile(tmp_path / "rows")
+    assert (tmp_path / "rows").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("room", [12, 15, 20])
+def test_a_record_that_does_not_fit_is_not_begun(tmp_path, room):
+    """The kernel takes what fits and fails for the rest: 0, 3 or 8 of 10 bytes."""
+    file = GrowingFile(tmp_path / "rows")
+    file.write(b"first record")
+    with pytest.raises(CannotWrite, match=r"rows \(File too large\)"):
+        with files_end_at(room):
+            file.write(b"0123456789")
+    assert (tmp_path / "rows").read_bytes() == b"first record"
+    # And the next one stands where that one would have begun.
+    file.write(b" next")
+    assert (tmp_path / "rows").read_bytes() == b"first record next"
+    file.close()
+
+
+def test_a_file_that_was_removed_takes_no_records_in_silence(tmp_path):
+    folder = make_subfolder(tmp_path / "run")
+    file = GrowingFile(folder / "rows")
+    (folder / "rows").unlink()
+    with pytest.raises(CannotWrite, match=r"run/rows \(it was removed\)"):
+        file.write(b"record")
+    shutil.rmtree(folder)
+    with pytest.raises(CannotWrite, match=r"run/rows \(the folder was removed while"):
+        file.write(b"record")
+    file.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: write_json(folder / "file", {}),
+        lambda folder: GrowingFile(folder / "file"),
+        lambda folder: make_subfolder(folder / "file"),
+    ],
+)
+def test_a_folder_that_is_gone_or_read_only(write):
+    with writable_folder() as parent:
+        folder = make_subfolder(parent / "run")
+        with read_only(folder):
+            with pytest.raises(CannotWrite, match=rf"{folder}/file \(Permission denied\)"):
+                write(folder)
+        assert list(folder.iterdir()) == []
+        folder.rmdir()
+        with pytest.raises(CannotWrite, match=rf"{folder}/file \(the folder was removed"):
+            write(folder)
+        assert list(parent.iterdir()) == []
+
+
+def test_a_subfolder_is_made_once(tmp_path):
+    assert make_subfolder(tmp_path / "sub") == tmp_path / "sub"
+    assert (tmp_path / "sub").is_dir()
+    with pytest.raises(CannotWrite, match="File exists"):
+        make_subfolder(tmp_path / "sub")

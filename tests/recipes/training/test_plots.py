@@ -1,46 +1,45 @@
 """What the pictures show, read back from the figures."""
 
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
+from PIL import Image
 
 from recipes.training import plots
 from recipes.training.evaluate import Classification
+from recipes.training.saved_run import SavedRun
+from tests import toy_run
 
-FIRST, SECOND = ({"epoch": 1, "step": 2}, {"epoch": 2, "step": 3})
-ROWS = [
-    {"epoch": 1, "step": 1, "loss": 4.0},
-    {"epoch": 1, "step": 2, "loss": 2.0},
-    {**FIRST, "training_loss": 3.0, "validation_loss": 3.5, "validation_accuracy": 0.5},
-    {"epoch": 2, "step": 3, "loss": 1.0},
-    {**SECOND, "training_loss": 1.0, "validation_loss": 1.5, "validation_accuracy": 0.8},
-    {"epoch": 2, "step": 3, "test_loss": 1.6, "test_accuracy": 0.7},
-]
+CHECKOUT = Path(__file__).parents[3]
 
 
-def test_curves_have_a_panel_for_each_quantity():
-    loss, accuracy = plots.curves(ROWS).axes
-    assert (loss.get_title(), accuracy.get_title()) == ("loss", "accuracy")
-    each_step, average, validation = loss.lines
-    np.testing.assert_array_equal(each_step.get_xydata(), [[1, 4], [2, 2], [3, 1]])
-    np.testing.assert_array_equal(average.get_xydata(), [[1, 4], [2, 2], [3, 1]])
-    np.testing.assert_array_equal(validation.get_xydata(), [[2, 3.5], [3, 1.5]])
-    np.testing.assert_array_equal(accuracy.lines[0].get_xydata(), [[2, 0.5], [3, 0.8]])
+def saved(steps=(), epochs=()):
+    return SavedRun(Path("run"), {}, list(steps), list(epochs), {}, [], None)
 
 
-def test_curves_of_many_steps_are_averaged_over_a_fiftieth_of_them():
-    losses = np.random.default_rng(0).uniform(1, 2, 500)
-    rows = [{"epoch": 1, "step": step, "loss": x} for step, x in enumerate(losses, start=1)]
-    average = plots.curves(rows).axes[0].lines[1].get_xydata()
-    assert average[0, 0] == 10
-    assert average[-1, 0] == 500
-    np.testing.assert_allclose(average[0, 1], losses[:10].mean())
-    np.testing.assert_allclose(average[-1, 1], losses[-10:].mean())
+def steps(losses, name="loss"):
+    return [{"epoch": 1, "step": step, name: x} for step, x in enumerate(losses, start=1)]
 
 
-def test_curves_with_negative_losses_have_a_linear_scale():
-    rows = [{"epoch": 1, "step": 1, "loss": -1.0}, {"epoch": 1, "step": 2, "loss": -2.0}]
-    assert plots.curves(rows).axes[0].get_yscale() == "linear"
-    assert plots.curves(ROWS).axes[0].get_yscale() == "log"
+RUN = saved(toy_run.STEPS, toy_run.EPOCHS)
+SLOWER = saved(
+    steps([8.0, 7.0]), [{"epoch": 1, "step": 2, "training_loss": 7.5, "validation_loss": 6.0}]
+)
+
+
+def points(line):
+    return line.get_xydata().tolist()
+
+
+def legend(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 @pytest.fixture
@@ -51,18 +50,214 @@ def result():
     return Classification(np.arange(6 * 4).reshape(6, 2, 2, 1), labels, logits)
 
 
-def test_samples_begin_with_the_surest_mistake(result):
-    shown = plots.image_samples(result).axes
-    assert [axes.get_title() for axes in shown] == [
-        "predicted 1\ntrue 2",
-        "predicted 0\ntrue 1",
-        "predicted 0\ntrue 0",
-        "predicted 2\ntrue 2",
-        "predicted 1\ntrue 1",
-        "predicted 0\ntrue 0",
-    ]
-    np.testing.assert_array_equal(shown[0].images[0].get_array(), [[20, 21], [22, 23]])
-    np.testing.assert_array_equal(shown[1].images[0].get_array(), [[16, 17], [18, 19]])
+def classification(labels, confidences):
+    """All is predicted to be of class 0; an image's pixels are its place in the split."""
+    labels = np.array(labels)
+    logits = np.stack([confidences, np.zeros(len(labels))], axis=-1).astype("float64")
+    images = np.tile(np.arange(len(labels)).reshape(-1, 1, 1, 1), (1, 2, 2, 1))
+    return Classification(images, labels, logits)
+
+
+def shown(figure):
+    """The images that a figure of such a ``Classification`` shows."""
+    return [int(axes.images[0].get_array()[0, 0]) for axes in figure.axes]
+
+
+def test_words():
+    assert plots.words("validation_loss_of_all") == "validation loss of all"
+
+
+def test_curves_of_one_run():
+    drawn = plots.curves({"toy/run": RUN})
+    assert list(drawn) == ["loss", "accuracy"]
+
+    (axes,) = drawn["loss"].axes
+    assert (axes.get_title(), axes.get_xlabel()) == ("loss", "step")
+    each_step, average, validation = axes.lines
+    assert points(each_step) == points(average) == [[1, 4], [2, 2], [3, 1], [4, 0.5]]
+    assert points(validation) == [[2, 3.5], [4, 1.5]]
+    assert legend(axes) == ["training", "validation"]
+    assert [line.get_label() for line in axes.lines][1:] == ["training", "validation"]
+    # The steps are pale behind their average, and epochs are points.
+    assert each_step.get_color() == average.get_color() != validation.get_color()
+    assert each_step.get_alpha() < 0.5
+    assert average.get_alpha() is None
+    assert [line.get_marker() for line in axes.lines] == ["None", "None", "o"]
+
+    (axes,) = drawn["accuracy"].axes
+    assert axes.get_title() == "accuracy"
+    (validation,) = axes.lines
+    assert points(validation) == [[2, 0.5], [4, 0.875]]
+    assert legend(axes) == ["validation"]
+
+
+def test_curves_of_several_runs():
+    drawn = plots.curves({"quick": RUN, "slow": SLOWER})
+    assert list(drawn) == ["loss", "accuracy"]
+    (axes,) = drawn["loss"].axes
+    average, validation, slower_average, slower_validation = axes.lines
+    assert points(average) == [[1, 4], [2, 2], [3, 1], [4, 0.5]]
+    assert points(validation) == [[2, 3.5], [4, 1.5]]
+    assert points(slower_average) == [[1, 8], [2, 7]]
+    assert points(slower_validation) == [[2, 6]]
+    # Each run has one colour and one entry in the legend: that of its full line.
+    assert legend(axes) == ["quick", "slow"]
+    assert average.get_color() == validation.get_color()
+    assert slower_average.get_color() == slower_validation.get_color() != average.get_color()
+    assert average.get_alpha() == slower_average.get_alpha() == 0.5
+    assert validation.get_alpha() is slower_validation.get_alpha() is None
+    assert validation.get_marker() == slower_validation.get_marker() == "o"
+    # A figure that only one run has.
+    (axes,) = drawn["accuracy"].axes
+    assert [points(line) for line in axes.lines] == [[[2, 0.5], [4, 0.875]]]
+    assert axes.lines[0].get_color() == average.get_color()
+    assert legend(axes) == ["quick"]
+
+
+def test_curves_of_runs_with_other_quantities():
+    generative = saved(steps([1.0, 2.0], "generator_loss"))
+    drawn = plots.curves({"a": RUN, "b": generative})
+    assert list(drawn) == ["loss", "accuracy", "generator_loss"]
+    assert drawn["generator_loss"].axes[0].get_title() == "generator loss"
+    assert legend(drawn["loss"].axes[0]) == ["a"]
+    assert legend(drawn["generator_loss"].axes[0]) == ["b"]
+
+
+def test_more_runs_than_colours_are_all_drawn():
+    (axes,) = plots.curves({f"run {i}": saved(steps([i + 1.0])) for i in range(9)})["loss"].axes
+    assert [points(line) for line in axes.lines] == [[[1, i + 1.0]] for i in range(9)]
+    assert legend(axes) == [f"run {i}" for i in range(9)]
+    colors = [line.get_color() for line in axes.lines]
+    assert len(set(colors[:7])) == 7
+    assert colors[7:] == colors[:2]
+
+
+def test_figures_that_only_steps_have():
+    (axes,) = plots.curves({"one": saved(steps([2.0, 1.0], "rate"))})["rate"].axes
+    assert [points(line) for line in axes.lines] == [[[1, 2], [2, 1]]] * 2
+    assert legend(axes) == ["training"]
+    two = plots.curves({"a": saved(steps([2.0, 1.0])), "b": saved(steps([3.0]))})
+    # Without validation the average is the run's line, and not pale.
+    assert legend(two["loss"].axes[0]) == ["a", "b"]
+    assert [line.get_alpha() for line in two["loss"].axes[0].lines] == [None, None]
+
+
+def test_figures_that_are_rare():
+    run = saved(
+        [*steps([4.0, 2.0]), {"epoch": 1, "step": 3, "loss": 1.0, "norm": 7.0}],
+        [{"epoch": 1, "step": 2, "training_loss": 1.0},
+         {"epoch": 2, "step": 3, "validation_score": 9.0}],
+    )  # fmt: skip
+    drawn = plots.curves({"run": run})
+    assert list(drawn) == ["loss", "norm", "score"]
+    assert points(drawn["norm"].axes[0].lines[0]) == [[3, 7]]
+    assert points(drawn["score"].axes[0].lines[0]) == [[3, 9]]
+
+
+def test_a_run_without_a_step_has_no_curves():
+    assert plots.curves({"run": saved()}) == {}
+    assert list(plots.curves({"a": saved(), "b": RUN})) == ["loss", "accuracy"]
+
+
+@pytest.mark.parametrize(("count", "window"), [(1, 1), (99, 1), (100, 2), (500, 10)])
+def test_curves_are_averaged_over_a_fiftieth_of_the_steps(count, window):
+    losses = np.random.default_rng(0).uniform(1, 2, count)
+    for runs in ({"one": saved(steps(losses))}, {"a": saved(steps(losses)), "b": SLOWER}):
+        lines = plots.curves(runs)["loss"].axes[0].lines
+        average = lines[1 if len(runs) == 1 else 0].get_xydata()
+        np.testing.assert_array_equal(average[:, 0], np.arange(window, count + 1))
+        np.testing.assert_allclose(average[0, 1], losses[:window].mean())
+        np.testing.assert_allclose(average[-1, 1], losses[-window:].mean())
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "scale"),
+    [
+        ("loss", [4.0, 0.01], "log"),
+        ("generator_loss", [4.0, 0.01], "log"),
+        ("loss", [4.0, 0.0], "linear"),
+        ("loss", [-1.0, -2.0], "linear"),
+        ("accuracy", [0.5, 0.9], "linear"),
+    ],
+)
+def test_losses_have_a_logarithmic_scale_where_all_are_positive(name, values, scale):
+    runs = {"a": saved(steps(values, name)), "b": saved(steps([1.0, 2.0], name))}
+    assert plots.curves(runs)[name].axes[0].get_yscale() == scale
+    assert plots.curves({"a": runs["a"]})[name].axes[0].get_yscale() == scale
+
+
+def test_one_value_of_validation_decides_the_scale_too():
+    epochs = [{"epoch": 1, "step": 2, "validation_loss": -0.5}]
+    drawn = plots.curves({"a": saved(steps([2.0, 1.0]), epochs)})
+    assert drawn["loss"].axes[0].get_yscale() == "linear"
+
+
+def test_a_logarithmic_scale_has_plain_numbers():
+    figure = plots.curves({"a": saved(steps([0.9, 0.03]))})["loss"]
+    figure.draw_without_rendering()
+    axis = figure.axes[0].yaxis
+    low, high = axis.get_view_interval()
+    labels = {label.get_text() for label in axis.get_majorticklabels()
+              if low <= label.get_position()[1] <= high}  # fmt: skip
+    assert labels == {"0.05", "0.1", "0.2", "0.5", "1"}
+    assert not any(label.get_text() for label in axis.get_minorticklabels())
+
+
+def test_mistakes_come_surest_first(result):
+    figure = plots.mistakes(result)
+    assert [axes.get_title() for axes in figure.axes] == ["1 (100%)\ntrue: 2", "0 (44%)\ntrue: 1"]
+    first, second = figure.axes
+    np.testing.assert_array_equal(first.images[0].get_array(), [[20, 21], [22, 23]])
+    np.testing.assert_array_equal(second.images[0].get_array(), [[16, 17], [18, 19]])
+    assert first.images[0].get_cmap().name == "gray_r"  # ink is dark on white
+    assert not first.axison
+
+
+def test_mistakes_of_one_sureness_keep_their_order():
+    figure = plots.mistakes(classification([1, 0, 1, 1, 0, 1], [1, 9, 2, 1, 9, 2]))
+    assert shown(figure) == [2, 5, 0, 3]
+
+
+def test_sixteen_mistakes_are_enough():
+    figure = plots.mistakes(classification([1] * 40, np.arange(40) / 10))
+    assert shown(figure) == list(range(39, 23, -1))
+    places = [axes.get_subplotspec().get_geometry()[:3] for axes in figure.axes]
+    assert places == [(4, 4, place) for place in range(16)]
+    five = plots.mistakes(classification([1] * 5, np.arange(5)))
+    places = [axes.get_subplotspec().get_geometry()[:3] for axes in five.axes]
+    assert places == [(2, 4, place) for place in range(5)]
+    assert five.get_figheight() == figure.get_figheight() / 2
+
+
+def test_no_mistakes_at_all():
+    figure = plots.mistakes(classification([0, 0], [1, 1]))
+    assert figure.axes == []
+    assert [text.get_text() for text in figure.texts] == ["none"]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(48, range(0, 48, 3)), (16, range(16)), (5, range(5)), (20, [
+        0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 17, 18])],
+)  # fmt: skip
+def test_samples_are_spread_evenly(count, expected):
+    assert shown(plots.samples(classification([0] * count, [1] * count))) == list(expected)
+
+
+def test_samples_say_what_is_right(result):
+    figure = plots.samples(result)
+    titles = {axes.get_title(): to_hex(axes.title.get_color()) for axes in figure.axes}
+    assert list(titles) == [
+        "0 (100%)\ntrue: 0", "1 (91%)\ntrue: 1", "2 (99%)\ntrue: 2", "0 (58%)\ntrue: 0",
+        "0 (44%)\ntrue: 1", "1 (100%)\ntrue: 2",
+    ]  # fmt: skip
+    *right, wrong, also_wrong = titles.values()
+    assert len(set(right)) == 1
+    assert wrong == also_wrong != right[0]
+    red, green, _ = to_rgb(wrong)
+    assert red > green
+    red, green, _ = to_rgb(right[0])
+    assert green > red
 
 
 def test_confusion_matrix_has_true_classes_as_rows(result):
@@ -71,12 +266,104 @@ def test_confusion_matrix_has_true_classes_as_rows(result):
     # (predicted, true): x goes right, y goes down
     assert texts == {(0, 0): "2", (0, 1): "1", (1, 1): "1", (2, 2): "1", (1, 2): "1"}
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
-    assert axes.images[0].get_array()[2, 1] == 1
-    assert axes.images[0].get_array()[0, 0] == 0
+    assert [*axes.get_xticks()] == [*axes.get_yticks()] == [0, 1, 2]
+    bold = {text.get_position() for text in axes.texts if text.get_weight() == "bold"}
+    assert bold == {(0, 0), (1, 1), (2, 2)}
 
 
-def test_histograms_share_their_bins():
-    (axes,) = plots.histograms({"a": np.array([0.0, 1.0]), "b": np.array([9.0, 10.0])}).axes
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
-    first, second = axes.containers
-    assert first[0].get_x() == second[0].get_x() == 0.0
+def test_confusion_matrix_colours_mistakes_only():
+    labels = np.array([0] * 9 + [1] * 3)
+    logits = np.eye(2)[[0] * 5 + [1] * 4 + [1, 1, 0]]
+    (axes,) = plots.confusion_matrix(Classification(None, labels, logits)).axes
+    (image,) = axes.images
+    np.testing.assert_array_equal(image.get_array(), [[0, 4], [1, 0]])
+    alpha = image.to_rgba(image.get_array())[..., 3]
+    assert alpha[0, 0] == alpha[1, 1] == 0
+    assert alpha[0, 1] == pytest.approx(0.5, abs=0.01)  # so that the number can be read
+    assert 0 < alpha[1, 0] < alpha[0, 1] / 2
+
+
+def test_confusion_matrix_without_mistakes():
+    result = Classification(None, np.array([0, 1]), np.eye(2))
+    (axes,) = plots.confusion_matrix(result).axes
+    assert not axes.images[0].to_rgba(axes.images[0].get_array())[..., 3].any()
+
+
+def test_histograms_are_densities_over_the_same_bins():
+    low, high = np.array([0.0, 1.0, 1.0, 1.0]), np.array([9.0, 10.0])
+    (axes,) = plots.histograms({"a": low, "b": high}, bins=10).axes
+    assert legend(axes) == ["a", "b"]
+    for bars, values in zip(axes.containers, (low, high), strict=True):
+        edges = [bar.get_x() for bar in bars]
+        np.testing.assert_allclose(edges, np.arange(10))
+        expected, _ = np.histogram(values, np.arange(11), density=True)
+        np.testing.assert_allclose([bar.get_height() for bar in bars], expected)
+    colors = [bars[0].get_facecolor() for bars in axes.containers]
+    assert colors[0][:3] != colors[1][:3]
+    assert colors[0][3] < 1  # what lies behind is seen
+
+
+def figures(result):
+    return {
+        "one run": plots.curves({"one": RUN})["loss"],
+        "eight runs": plots.curves({str(i): RUN for i in range(8)})["loss"],
+        "confusion matrix": plots.confusion_matrix(result),
+        "mistakes": plots.mistakes(result),
+        "no mistakes": plots.mistakes(classification([0], [1])),
+        "samples": plots.samples(result),
+        "histograms": plots.histograms({"a": np.arange(4.0), "b": np.arange(9.0)}),
+    }
+
+
+def contrast(color, ground):
+    """As the Web Content Accessibility Guidelines have it, from 1 to 21."""
+
+    def luminance(color):
+        shares = np.array(to_rgb(color))
+        linear = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+        return linear @ [0.2126, 0.7152, 0.0722]
+
+    dark, light = sorted([luminance(color), luminance(ground)])
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_figures_read_on_white_and_on_black(result):
+    for name, figure in figures(result).items():
+        # As a report does, out of the functions that draw.
+        memory = io.BytesIO()
+        figure.savefig(memory, format="png", dpi=50)
+        alpha = np.asarray(Image.open(memory).convert("RGBA"))[..., 3]
+        assert np.mean(alpha == 0) > 0.3, f"{name} has a background"
+        assert alpha[0, 0] == alpha[-1, -1] == 0
+
+        texts = [text for text in figure.findobj(Text) if text.get_text().strip()]
+        assert texts
+        lines = [line for axes in figure.axes for line in axes.get_lines()]
+        spines = [spine.get_edgecolor() for axes in figure.axes for spine in axes.spines.values()]
+        colors = [part.get_color() for part in [*texts, *lines]] + spines
+        for ground in ("white", "black"):
+            for color in colors:
+                assert contrast(color, ground) > 3, f"{color} of {name} on {ground}"
+        assert figure.get_figwidth() < 5, "too wide for a telephone"
+        for axes in figure.axes:
+            assert axes.get_legend() is None or axes.get_legend().get_frame().get_alpha() == 0
+
+
+def test_the_style_is_given_back(result):
+    before = dict(matplotlib.rcParams)
+    figures(result)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_matplotlib_is_imported_when_a_picture_is_drawn_and_pyplot_never():
+    script = (
+        "import sys, numpy\n"
+        "from recipes.training import plots\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "plots.histograms({'a': numpy.zeros(2)})\n"
+        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
+    drawn = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert drawn.stderr == ""

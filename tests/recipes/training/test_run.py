@@ -1,8 +1,12 @@
 """A run without a model: what it writes, in which order, and how it ends."""
 
+import contextlib
 import json
+import os
+import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,10 +14,15 @@ import pytest
 from keras import ops
 from matplotlib.figure import Figure
 
+from recipes.data import gaussian_mixture
 from recipes.training import run as run_module
-from recipes.training.errors import InputError, NonFiniteValue
+from recipes.training.errors import CannotWrite, InputError, NonFiniteValue
 from recipes.training.options import Options
+from recipes.training.report import write_report
 from recipes.training.run import Run
+from recipes.training.saved_run import read_run
+from tests import event_reader
+from tests.full_disk import files_end_at, read_only, writable_folder
 
 BACKEND = keras.backend.backend()
 SPLIT = (np.arange(10),)
@@ -26,8 +35,8 @@ class Config:
     seed: int = 0
 
 
-def start(tmp_path, **changes):
-    return Run("toy", Config(**changes), Options(runs=tmp_path))
+def start(tmp_path, precision="float32", **changes):
+    return Run("toy", Config(**changes), Options(runs=tmp_path, precision=precision))
 
 
 def train(run, loss=lambda step: step):
@@ -39,6 +48,10 @@ def train(run, loss=lambda step: step):
             run.log(loss=ops.convert_to_tensor(float(loss(step))), largest=int(numbers.max()))
         run.log(validation_loss=10.0 * epoch)
     run.log(test_loss=0.5)
+
+
+def model():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="small")
 
 
 def rows(run, name="metrics.jsonl"):
@@ -129,13 +142,61 @@ def test_config_records_what_decides_the_numbers(tmp_path):
     assert f"--backend {BACKEND}" in config["command"]
 
 
+def test_config_records_data_model_and_pictures_when_there_are_some(tmp_path):
+    def config():
+        return json.loads((run.folder / "config.json").read_text())
+
+    with start(tmp_path) as run:
+        assert {"data", "model"}.isdisjoint(config())
+        assert config()["pictures"] == {}
+        run.load(gaussian_mixture)
+        assert config()["data"]["name"] == "gaussian_mixture"
+        assert config()["data"]["source"] == "embedded"
+        assert config()["data"]["description"]
+        train(run)
+        run.save(model())
+        run.picture("second", Figure(), "Another.")
+        run.picture("first", Figure(), "A picture.")
+    assert config()["model"] == {"name": "small", "parameters": 8}
+    assert list(config()["pictures"].items()) == [
+        ("second.png", "Another."), ("first.png", "A picture."),
+    ]  # fmt: skip
+    report = (run.folder / "report.html").read_text("utf-8")
+    assert report.index("Another.") < report.index("A picture.")
+
+
 def test_the_folder_holds_whole_files_only(tmp_path):
     with start(tmp_path) as run:
         train(run)
+        run.save(model())
         run.picture("samples", Figure(), "A picture.")
     assert {path.name for path in run.folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "curves.png", "samples.png", "report.html",
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "model.keras",
+        "curve_loss.png", "curve_largest.png", "samples.png", "report.html",
     }  # fmt: skip
+    loaded = keras.models.load_model(run.folder / "model.keras")
+    assert loaded.count_params() == 8
+
+
+def test_the_report_is_the_last_that_is_written(tmp_path):
+    with start(tmp_path, epochs=1) as run:
+        train(run)
+    report = (run.folder / "report.html").read_bytes()
+    assert b"not over" not in report
+    assert write_report(run.folder).read_bytes() == report
+
+
+def test_tensorboard_has_the_figures_of_metrics(tmp_path):
+    with start(tmp_path) as run:
+        train(run)
+    assert event_reader.scalars(run.folder / "tensorboard") == {
+        "training": {
+            "loss": [(row["step"], row["loss"]) for row in rows(run) if "loss" in row],
+            "largest": [(row["step"], row["largest"]) for row in rows(run) if "loss" in row],
+        },
+        "validation": {"loss": [(3, 10.0), (6, 20.0)]},
+        "test": {"loss": [(6, 0.5)]},
+    }
 
 
 def test_two_runs_in_one_second_have_two_folders(tmp_path):
@@ -189,6 +250,8 @@ def test_ctrl_c_keeps_the_steps_so_far(tmp_path):
                         raise KeyboardInterrupt
                     run.log(loss=ops.convert_to_tensor(1.0))
     assert [row["step"] for row in rows(run)] == [1, 2]
+    assert not (run.folder / "report.html").exists()
+    assert "so far\n2 steps" in write_report(run.folder).read_text("utf-8")
 
 
 def test_a_batch_larger_than_the_data_leaves_nothing_behind(tmp_path):
@@ -219,17 +282,136 @@ def test_a_runs_folder_that_cannot_be_written_is_an_input_error(tmp_path):
         start(tmp_path / "file")
 
 
-def test_an_unfinished_picture_is_not_left_behind(tmp_path):
-    class Broken:
-        def savefig(self, path, **_):
-            path.write_bytes(b"half")
-            raise OSError("disk full")
+@pytest.mark.parametrize("error", [None, NonFiniteValue, KeyboardInterrupt, InputError, ValueError])
+def test_precision_holds_for_the_time_of_the_run(tmp_path, error):
+    with contextlib.suppress(error or ()):
+        with start(tmp_path, precision="mixed_bfloat16") as run:
+            assert keras.config.dtype_policy().name == "mixed_bfloat16"
+            train(run)
+            if error:
+                raise error
+    assert keras.config.dtype_policy().name == "float32"
 
-    with pytest.raises(OSError, match="disk full"):
+
+def test_precision_is_given_back_where_the_report_fails(tmp_path, capsys):
+    with pytest.raises(CannotWrite, match=r"report\.html"):
+        with start(tmp_path, precision="mixed_bfloat16") as run:
+            train(run)
+            (run.folder / "report.html").mkdir()  # no file can take its place
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder_and_no_precision(tmp_path):
+    with pytest.raises(CannotWrite, match=r"^cannot write .*config.json \(File too large"):
+        with files_end_at(300):
+            start(tmp_path, precision="mixed_bfloat16")
+    assert list((tmp_path / "toy").iterdir()) == []
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_full_disk_ends_the_run_and_leaves_whole_rows(tmp_path, capsys):
+    # What a run prints goes to capsys, that is to memory, and not to a file that may not grow.
+    with pytest.raises(CannotWrite, match=rf"^cannot write {tmp_path}/.* \(File too large\): make"):
+        with files_end_at(5000):
+            with start(tmp_path, epochs=60) as run:
+                train(run)
+    assert {path.name for path in run.folder.iterdir()} == {
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard",
+    }  # fmt: skip
+    saved = read_run(run.folder)
+    assert len(saved.steps) > 50
+    assert [row["step"] for row in saved.steps] == list(range(1, len(saved.steps) + 1))
+    assert (run.folder / "metrics.jsonl").read_bytes().endswith(b"}\n")
+    events = event_reader.scalars(run.folder / "tensorboard")["training"]["loss"]
+    steps = [(row["step"], row["loss"]) for row in saved.steps]
+    assert events in (steps, steps[:-1])
+    assert "This run is not over" in write_report(run.folder).read_text("utf-8")
+
+
+@pytest.mark.parametrize("before", ["the first row", "a step", "model", "picture", "report"])
+def test_a_folder_that_is_removed_ends_the_run_and_is_not_made_again(tmp_path, before):
+    def remove(moment):
+        if moment == before:
+            shutil.rmtree(run.folder)
+
+    with pytest.raises(CannotWrite) as caught:
+        with start(tmp_path) as run:
+            remove("the first row")
+            for epoch in run.epochs():
+                for position, _ in enumerate(run.batches(SPLIT)):
+                    if (epoch, position) == (2, 1):
+                        remove("a step")
+                    run.log(loss=1.0)
+                run.log(validation_loss=1.0)
+            remove("model")
+            run.save(model())
+            remove("picture")
+            run.picture("samples", Figure(), "A picture.")
+            remove("report")
+            run.log(test_loss=1.0)
+    assert str(caught.value).startswith(f"cannot write {run.folder}/")
+    assert "(the folder was removed while the run was going on)" in str(caught.value)
+    assert list((tmp_path / "toy").iterdir()) == []
+
+
+def test_a_folder_that_becomes_read_only(capsys):
+    with writable_folder() as runs:
+        with pytest.raises(CannotWrite, match=r"cannot write .*/later.png \(Permission denied\)"):
+            with start(runs) as run:
+                train(run)
+                run.picture("samples", Figure(), "A picture.")
+                with read_only(run.folder):
+                    run.picture("later", Figure(), "Another.")
+        assert len(rows(run)) == 8
+        assert not (run.folder / "later.png").exists()
+
+
+def test_a_disk_that_is_full_before_the_first_step_leaves_nothing_behind(tmp_path, capsys):
+    with pytest.raises(CannotWrite, match=r"early\.png"):
+        with start(tmp_path) as run:
+            with files_end_at(100):
+                run.picture("early", Figure(), "A picture.")
+    assert list((tmp_path / "toy").iterdir()) == []
+
+
+def test_a_bug_in_a_recipe_leaves_its_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        with start(tmp_path) as run:
+            1 / 0  # noqa: B018
+    assert (run.folder / "config.json").exists()
+
+
+@pytest.mark.parametrize("error", [None, NonFiniteValue])
+def test_all_files_are_closed(tmp_path, error):
+    with contextlib.suppress(error or ()):
         with start(tmp_path) as run:
             train(run)
-            run.picture("samples", Broken(), "A picture.")
-    assert not [path for path in run.folder.iterdir() if "samples" in path.name]
+            if error:
+                raise error
+    still_open = []
+    for link in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            still_open.append(os.readlink(link))
+    assert not [path for path in still_open if path.startswith(str(run.folder))]
+
+
+def test_load_cuts_validation_from_the_training_part(tmp_path, capsys):
+    def load(**changes):
+        with start(tmp_path, **changes) as run:
+            splits = run.load(gaussian_mixture)
+            train(run)
+        return [numbers for (numbers,) in splits]
+
+    part, test = (split[0] for split in gaussian_mixture.embedded())
+    training, validation, tested = load(seed=1)
+    assert len(validation) == len(part) / 10
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([training, validation]), axis=0), np.sort(part, axis=0)
+    )
+    np.testing.assert_array_equal(tested, test)
+    np.testing.assert_array_equal(validation, load(seed=1)[1])
+    assert not np.array_equal(validation, load(seed=2)[1])
+    assert "data: " in capsys.readouterr().out
 
 
 def test_a_pipe_gets_plain_lines(tmp_path, capsys, monkeypatch):
@@ -249,4 +431,7 @@ def test_a_pipe_gets_plain_lines(tmp_path, capsys, monkeypatch):
         line.startswith("epoch 2/2  training_loss 5") and "validation_loss 20" in line
         for line in lines
     )
-    assert lines[-1] == f"run folder: {run.folder}"
+    assert lines[0].startswith(f"toy on {BACKEND}, ")
+    assert lines[-3].startswith("test_loss 0.5  ")
+    assert lines[-3].endswith(" s in all")
+    assert lines[-2:] == [f"report: {run.folder / 'report.html'}", f"run folder: {run.folder}"]
