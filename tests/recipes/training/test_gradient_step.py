@@ -38,6 +38,14 @@ def image_batches():
     return zip(images, generator.integers(0, 3, (STEPS, 16)), strict=True)
 
 
+def assert_same_variables(model, expected_model):
+    """To the bit: weights, moving statistics and the dropout layer's seed state."""
+    for variable, expected in zip(model.variables, expected_model.variables, strict=True):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(variable), ops.convert_to_numpy(expected), err_msg=variable.path
+        )
+
+
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
     "adam": lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 20)),
@@ -67,11 +75,7 @@ def test_equals_train_on_batch_exactly(optimizer):
         expected_loss = expected_model.train_on_batch(images, labels)
         loss = ops.convert_to_numpy(step(images, labels))
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
-    # All variables: weights, moving statistics and the dropout layer's seed state.
-    for variable, expected in zip(model.variables, expected_model.variables, strict=True):
-        np.testing.assert_array_equal(
-            ops.convert_to_numpy(variable), ops.convert_to_numpy(expected), err_msg=variable.path
-        )
+    assert_same_variables(model, expected_model)
 
 
 @pytest.fixture
@@ -108,10 +112,7 @@ def test_mixed_precision_equals_train_on_batch_exactly(precision):
         expected_loss = expected_model.train_on_batch(images, labels)
         loss = ops.convert_to_numpy(step(images, labels))
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
-    for variable, expected in zip(model.variables, expected_model.variables, strict=True):
-        np.testing.assert_array_equal(
-            ops.convert_to_numpy(variable), ops.convert_to_numpy(expected), err_msg=variable.path
-        )
+    assert_same_variables(model, expected_model)
     *_, kernel, bias = model.get_weights()
     assert kernel.dtype == np.float32
     assert np.all(np.abs(bias - before[-1]) > 1e-5)
