@@ -60,7 +60,7 @@ help:
 	@echo "make help            print this"
 	@echo
 	@echo "BACKEND defaults to KERAS_BACKEND, then Keras's config file, then tensorflow: $(BACKEND)."
-	@echo "ACCELERATOR=cpu|cuda defaults to cuda where nvidia-smi lists a GPU, else cpu: $(ACCELERATOR)."
+	@echo "ACCELERATOR=cpu|cuda: cuda where nvidia-smi lists a GPU, else cpu: $(ACCELERATOR)."
 	@echo "PYTHON=python3.12 chooses the Python of new environments (3.11 or newer)."
 	@echo "NVIDIA GPU here: $(or $(GPU),none). $(BACKEND) runs in $(call environment,$(BACKEND))."
 	@echo
@@ -101,12 +101,13 @@ bench: name-needed $(call backend,$(BACKEND))
 name-needed:
 	$(if $(NAME),,$(error give a name, as in make recipe NAME=cnn_mnist; make list lists the recipes))
 
-# .venv/installed-jax says that .venv holds the extra jax of pyproject.toml.
+# .venv/installed-jax says that .venv holds the extra jax of pyproject.toml. PYTHONWARNINGS, as
+# setuptools warns of every editable installation.
 installed-%: pyproject.toml constraints.txt
 	@test -x $(@D)/bin/python || { $(PYTHON) -c "import sys; sys.version_info >= (3, 11) or \
 		sys.exit('$(PYTHON) is Python ' + sys.version.split()[0] + ', and 3.11 or newer is ' \
 		'needed: name one, as in make PYTHON=python3.12')" && $(PYTHON) -m venv $(@D); }
 	@echo "installing $(*F) into $(@D)"
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+	@PYTHONWARNINGS=ignore $(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable ".[$(*F)]"
 	@touch $@

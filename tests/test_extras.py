@@ -41,7 +41,7 @@ PINNED = {
 
 
 def requirements(accelerator):
-    """Of this backend; on the CPU all of its builds together."""
+    """Of this backend. On the CPU of all its builds, and of whatever the tests need."""
     extras = [
         extra
         for extra in EXTRAS
@@ -49,7 +49,9 @@ def requirements(accelerator):
     ]
     assert extras
     chosen = {requirement for extra in extras for requirement in EXTRAS[extra]}
-    return (*PROJECT["dependencies"], *EXTRAS["dev"], *sorted(chosen))
+    if accelerator == "cpu":  # a GPU build shares pinned packages with these, and no others
+        chosen.update(PROJECT["dependencies"], EXTRAS["dev"])
+    return tuple(sorted(chosen))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def resolved(tmp_path_factory):
 
     running = {}
     for python in PYTHONS:  # all at once: each waits for the network half of the time
-        for words in {requirements("cpu"), requirements("cuda")}:
+        for words in (requirements("cpu"), requirements("cuda")):
             output = folder / str(len(running))
             command = [*PIP, "install", "--dry-run", "--ignore-installed", "--only-binary=:all:"]
             command += [f"--target={output}", f"--report={output}.json", f"--find-links={folder}"]

@@ -13,7 +13,7 @@ DESCRIPTION = {
     "threads": 2,
     "versions": {"python": "3.11.7", "keras": "3.15.1"},
     "git_commit": "0123456789abcdef0123456789abcdef01234567-dirty",
-    "pictures": {"second.png": "Wrong & sure.", "first.png": "Numbers."},
+    "pictures": {"second.png": "Wrong & <sure>.", "first.png": "Numbers."},
     "data": {"name": "numbers", "source": "embedded", "description": "ten <numbers>"},
     "model": {"name": "toy", "parameters": 421930},
 }

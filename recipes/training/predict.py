@@ -64,7 +64,7 @@ def _read(file, data):
             if picture.mode.startswith("I"):  # 16 bits, which pillow would clip to 8
                 picture = Image.fromarray((np.asarray(picture) // 257).astype("uint8"))
             picture = picture.convert("RGBA")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # pillow raises many kinds for a damaged file
         reason = getattr(error, "strerror", None) or "it is damaged, too large, or no picture"
         raise InputError(f"cannot read {file} as a picture: {reason}") from None
     paper = Image.new("RGBA", picture.size, "white")  # what shows through where it is transparent

@@ -85,11 +85,12 @@ def test_a_digit_of_the_right_size_is_taken_as_it_is():
         (lambda digit: picture(enlarged(digit, 8), paper=(250, 240, 90), pen=(20, 60, 200)), 8),
         (lambda digit: picture(enlarged(digit, 8), paper=(200,) * 3, pen=(140,) * 3), 8),
         (lambda digit: picture(enlarged(digit, 3, above=5)), 9.5),
+        (lambda digit: picture(enlarged(digit, 8), (255,) * 3, (0,) * 3).convert("1"), 8),
         (lambda digit: picture(digit), 2),
     ],
     ids=[
         "large", "low right", "high left", "noisy", "light on dark", "blue on yellow", "pale",
-        "smaller", "28x28 dark on light",
+        "smaller", "dithered", "28x28 dark on light",
     ],
 )  # fmt: skip
 def test_a_picture_of_a_digit_becomes_the_digit(digits, make, bound):
@@ -106,6 +107,28 @@ def test_a_picture_of_a_digit_becomes_the_digit(digits, make, bound):
     assert np.mean(differences) < bound
 
 
+def test_no_grey_level_is_lost(digits):
+    for digit in digits:
+        ink = np.where(digit < 60, 0, digit)  # paler than that is a shade of the paper
+        ink[ink == ink.max()] = 255
+        top, left, height, width = box(ink)
+        if max(height, width) == 20:
+            taken = mnist.from_picture(picture(ink, paper=(255,) * 3, pen=(0,) * 3))[..., 0]
+            moved = box(taken)
+            np.testing.assert_array_equal(
+                taken[moved[0] : moved[0] + height, moved[1] : moved[1] + width],
+                ink[top : top + height, left : left + width],
+            )
+
+
+def test_four_pixels_become_the_nearest_level_to_their_mean():
+    ink = np.tile([[100.0, 101.0], [101.0, 101.0]], (20, 20))
+    ink[:2] = 255
+    ink = np.pad(ink, 10)
+    taken = mnist.from_picture(picture(ink, paper=(255,) * 3, pen=(0,) * 3))[..., 0]
+    assert sorted(np.unique(taken)) == [0, 101, 255]
+
+
 def test_ink_keeps_its_proportions_and_all_of_it_stays_on_the_page():
     ink = np.zeros((500, 300))
     ink[100:400, 150:195] = 255  # 300 high, 45 wide
@@ -113,11 +136,15 @@ def test_ink_keeps_its_proportions_and_all_of_it_stays_on_the_page():
     assert (height, width) == (20, 3)
     assert top in (4, 5) and left == 13
 
+    hair = np.zeros((400, 100))
+    hair[20:380, 50] = 255
+    assert box(mnist.from_picture(picture(hair))[..., 0])[2:] == (20, 1)
+
     # The center of mass of a heavy end and a thin line lies so far from the middle of both that
     # the line would not fit.
     ink = np.zeros((300, 600))
     ink[50:250, 400:600] = 255
-    ink[140:160, 0:400] = 255
+    ink[145:155, 0:400] = 255
     top, left, height, width = box(mnist.from_picture(picture(np.pad(ink, 20)))[..., 0])
     assert (height, width) == (7, 20)
     assert left == 0

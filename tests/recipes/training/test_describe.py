@@ -39,6 +39,7 @@ def test_the_command_gives_the_same_options_back():
     words = shlex.split(describe("toy", CONFIG, OPTIONS)["command"])
     assert words[:5] == ["python", "-m", "recipes", "run", "toy"]
     assert parse("toy", Config, words[5:]) == (CONFIG, OPTIONS)
+    assert words[5:7] == ["--learning-rate", "3.3e-05"]
 
 
 def test_all_options_are_recorded_as_json_can():
@@ -84,7 +85,7 @@ def test_git_commit(tmp_path, git):
     commit = git("rev-parse", "HEAD")
     assert len(commit) == 40
     assert git_commit(tmp_path) == commit
-    git("tag", "v1")
+    git("tag", "--annotate", "--message", "first", "v1")
     assert git_commit(tmp_path) == commit
     (tmp_path / "file").write_text("two")
     assert git_commit(tmp_path) == f"{commit}-dirty"

@@ -1,6 +1,7 @@
 """Pictures that a user has, through the model of a run."""
 
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.special import softmax
 
 from recipes import __main__ as command_line
 from recipes.data import mnist
+from recipes.training.errors import InputError
 from recipes.training.predict import predict
 from recipes.training.saved_run import read_run
 from tests import toy_run
@@ -156,10 +158,10 @@ def test_photographs_have_the_classes_of_their_digits(folder, model, digits, tmp
 
 def test_a_line_for_each_picture_in_their_order(folder, model, digits, tmp_path, main):
     first, second, third = save(tmp_path, map(Image.fromarray, digits[[9, 0, 30]]))
-    second = second.rename(tmp_path / "a.png")
+    second = second.rename(tmp_path / "of another length.png")
     code, out, err = main("predict", folder, first, second, third)
     assert (code, err) == (0, "")
-    width = len(str(first))
+    width = len(str(second))
     lines = []
     for path, row in zip(
         (first, second, third), probabilities(model, digits[[9, 0, 30]]), strict=True
@@ -204,18 +206,38 @@ def write(path, content):
         (lambda folder, png: write(folder / "notes.txt", b"seven"), "it is damaged, too large"),
         (lambda folder, png: write(folder / "empty.png", b""), "it is damaged, too large"),
         (lambda folder, png: write(folder / "half.png", png.read_bytes()[:-60]), "it is damaged"),
-        (
-            lambda folder, png: write(
-                folder / "bits.png", png.read_bytes().replace(b"IDAT", b"I\xffAT")
-            ),
-            "it is damaged",
-        ),
+        (lambda folder, png: write(folder / "bad.pgm", b"P5\n2x 28\n255\n"), "it is damaged"),
     ],
-    ids=["missing", "folder", "text", "empty", "half", "bits"],
+    ids=["missing", "folder", "text", "empty", "half", "bad numbers"],
 )
 def test_what_is_no_picture(folder, tmp_path, png, fails, make, reason):
     path = make(tmp_path, png)
     assert fails(folder, png, path).startswith(f"error: cannot read {path} as a picture: {reason}")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "bmp"])
+def test_a_damaged_picture_is_one_line_whatever_pillow_says(tmp_path, digits, ending):
+    """One byte is another, of each byte of the head in turn."""
+    run = toy_run.saved(tmp_path / "run", rows=[], data=MNIST)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {} if ending == "bmp" else {"exif": exif}
+    path = tmp_path / f"digit.{ending}"
+    Image.fromarray(digits[0]).save(path, **options)
+    whole = path.read_bytes()
+    lines = set()
+    for place in range(120):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with warnings.catch_warnings(action="ignore"), pytest.raises(InputError) as caught:
+            predict(run, [path])
+        lines.add(str(caught.value))
+    readable = f"{run.folder} has no model.keras: its run is not over, or was ended"
+    damaged = "it is damaged, too large, or no picture"
+    assert lines <= {
+        readable, f"cannot read {path} as a picture: {damaged}",
+        f"{path}: no digit stands out from the paper",
+    }  # fmt: skip
+    assert len(lines) > 1
 
 
 def test_a_picture_of_too_many_pixels(folder, tmp_path, fails, monkeypatch):
@@ -280,6 +302,16 @@ def test_the_option_wins_over_the_backend_of_the_environment(folder, png, main, 
     code, _, err = main("predict", folder, png, "--backend", BACKEND)
     assert (code, err) == (0, "")
     assert os.environ["KERAS_BACKEND"] == BACKEND  # what keras takes when it is imported
+
+
+def test_a_model_of_layers_that_are_not_of_this_project(tmp_path, png, fails):
+    class Own(layers.Layer):
+        pass
+
+    run = toy_run.write(tmp_path / "run", rows=[], data=MNIST)
+    keras.Sequential([keras.Input((28, 28, 1)), Own()]).save(run / "model.keras")
+    reason = fails(run, png).removeprefix(f"error: cannot load {run / 'model.keras'} (")
+    assert len(reason) == 200 + len("): run the recipe again")
 
 
 def test_a_backend_that_is_not_there(folder, png, main):

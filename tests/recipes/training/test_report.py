@@ -74,6 +74,8 @@ def test_a_report_is_one_page_that_needs_nothing_but_itself(html, page):
     assert needs_nothing_but_itself(html)
     assert page.texts("title") == ["toy/20260101-120000-jax"]
     assert page.texts("h1") == ["toy"]
+    assert "color-scheme: light dark" in html
+    assert [tag.get("name") for tag in page.root.iter("meta")] == [None, "viewport"]
     for table in page.tables():
         assert len({len(row) for row in table}) == 1
 
@@ -99,7 +101,7 @@ def test_a_report_shows_curves_and_the_recipes_pictures_in_its_order(folder, pag
     ]  # fmt: skip
     assert page.pictures() == [
         *expected,
-        ("Test", "Wrong & sure.", toy_run.PICTURES["second.png"]),
+        ("Test", "Wrong & <sure>.", toy_run.PICTURES["second.png"]),
         ("Test", "Numbers.", toy_run.PICTURES["first.png"]),
     ]
     # The curves are files, too.
@@ -136,7 +138,7 @@ def test_a_report_shows_the_command_and_how_to_load_the_model(page):
 
 def test_a_report_escapes_what_it_shows(html):
     assert "'&lt;b&gt;&amp;'" in html.replace("&#39;", "'")
-    assert "Wrong &amp; sure." in html
+    assert html.count("Wrong &amp; &lt;sure&gt;.") == 2
     assert "a &lt;processor&gt;" in html
     assert "ten &lt;numbers&gt;" in html
     assert "a &lt;folder&gt;" in html
@@ -388,6 +390,9 @@ def test_labels_are_as_short_as_tells_the_runs_apart(tmp_path, compare, monkeypa
     assert labels(compare(first)) == ["1-jax"]
     assert labels(compare(first, same_name)) == ["toy/1-jax", "gan/1-jax"]
     assert labels(compare(first, elsewhere)) == [str(first), str(elsewhere)]
+    assert labels(compare("../here/1-jax", "../there/1-jax")) == [
+        "../here/1-jax", "../there/1-jax",
+    ]  # fmt: skip
     # A run that is named twice is one.
     again = first / ".." / "1-jax"
     assert labels(compare(first, same_name, again)) == ["toy/1-jax", "gan/1-jax"]
