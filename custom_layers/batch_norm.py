@@ -19,6 +19,7 @@ class BatchNormalization(layers.Layer):
                 moving = momentum * moving + (1 - momentum) * batch
                 (Keras's convention; torch's momentum is 1 minus this one, and torch's
                 moving variance is the unbiased one).
+
     Inference:  mean and variance are the moving statistics. So it is too in training
                 while ``trainable`` is False, as in Keras.
 

@@ -16,8 +16,8 @@ from custom_layers.precision import at_least_float32
 class GELU(layers.Layer):
     """f(x) = x * Phi(x), with Phi the cumulative distribution of the standard normal.
 
-    Exact:        0.5 * x * (1 + erf(x / sqrt(2)))
-    Approximate:  0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
+        exact:        0.5 * x * (1 + erf(x / sqrt(2)))
+        approximate:  0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3)))
 
     Both are computed in float32 at least: in float16, x**3 overflows from |x| = 41 on
     and the gradient of the approximation becomes NaN.

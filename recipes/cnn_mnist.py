@@ -29,18 +29,12 @@ from zoo.convolutional.mnist_cnn import mnist_cnn
 class Config:
     """Options of this recipe.
 
-    Parameters
-    ----------
-    epochs
-        passes over the training part
-    batch_size
-        images a step
-    learning_rate
-        Adam's at the first step; it falls to 0 along a cosine
-    dropout_rate
-        share of the dense layer's inputs and outputs that is dropped in training
-    seed
-        decides initial weights, validation part, shuffles and dropout
+    Attributes:
+        epochs: passes over the training part
+        batch_size: images a step
+        learning_rate: Adam's at the first step; it falls to 0 along a cosine
+        dropout_rate: share of the dense layer's inputs and outputs that is dropped in training
+        seed: decides initial weights, validation part, shuffles and dropout
     """
 
     epochs: PositiveInt = 12

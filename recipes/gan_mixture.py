@@ -30,18 +30,12 @@ from recipes.training.options import PositiveFloat, PositiveInt, Seed
 class Config:
     """Options of this recipe.
 
-    Parameters
-    ----------
-    epochs
-        passes over the training part
-    batch_size
-        numbers a step
-    learning_rate
-        Adam's at the first step, of both networks; it falls to 0 along a cosine
-    noise_width
-        numbers of noise that the generator turns into one number
-    seed
-        decides initial weights, validation part, shuffles and noise
+    Attributes:
+        epochs: passes over the training part
+        batch_size: numbers a step
+        learning_rate: Adam's at the first step, of both networks; it falls to 0 along a cosine
+        noise_width: numbers of noise that the generator turns into one number
+        seed: decides initial weights, validation part, shuffles and noise
     """
 
     epochs: PositiveInt = 60

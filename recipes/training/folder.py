@@ -10,7 +10,7 @@ from recipes.training.errors import CannotWrite, InputError
 
 
 def make_folder(runs, recipe, backend_name):
-    """Makes ``runs``/``recipe``/<time>-<backend>, a folder that was not there before.
+    """Makes ``<runs>/<recipe>/<time>-<backend>``, a folder that was not there before.
 
     Raises:
         InputError: it cannot be made.

@@ -20,7 +20,7 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
     The step does what Keras's own ``train_on_batch`` does, to the bit, and is compiled where
     Keras would compile (always on JAX, on TensorFlow as a graph, on PyTorch not).
 
-    Several networks that train each other take one step each:
+    Several networks that train each other, as in a GAN, take one step each:
 
         step = gradient_step(discriminator_loss, discriminator, optimizer, reads=[generator])
 

@@ -41,18 +41,14 @@ Rate = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
 class Options:
     """What every recipe takes beside its own Config.
 
-    Parameters
-    ----------
-    backend
-        Keras backend; default: KERAS_BACKEND, then Keras's config file, then tensorflow
-    data
-        tfds: prepared by TensorFlow Datasets; embedded: ships inside a package; auto: tfds where
-        it is prepared, else embedded
-    precision
-        mixed_float16 and mixed_bfloat16: layers compute in half precision, on GPUs made for it
-        faster; weights, their updates, statistics and losses stay in float32
-    runs
-        folder for run folders
+    Attributes:
+        backend: Keras backend; default: KERAS_BACKEND, then Keras's config file, then
+            tensorflow
+        data: tfds is prepared by TensorFlow Datasets, once, after a download; embedded ships
+            inside a package and needs no network; auto is tfds where it can be had, else embedded
+        precision: mixed_float16 and mixed_bfloat16: layers compute in half precision, on GPUs
+            made for it faster; weights, their updates, statistics and losses stay in float32
+        runs: folder for run folders
     """
 
     backend: Literal["tensorflow", "jax", "torch"] = field(default_factory=keras.backend.backend)

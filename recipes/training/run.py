@@ -6,7 +6,7 @@
         run.log(validation_accuracy=...)
     run.log(test_accuracy=...)
 
-Its folder holds:
+Its folder holds, when the run is over:
 
     config.json     options, command, versions, device, threads, data source, git commit
     metrics.jsonl   reproducible values only: a row a step, a row an epoch, a last row

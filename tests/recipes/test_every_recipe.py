@@ -79,7 +79,7 @@ def test_config_is_a_frozen_dataclass_with_the_common_options(name):
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.epochs = 3
     for field in fields:
-        assert f"\n    {field}\n" in config_class.__doc__, f"{field} is not documented"
+        assert f"\n        {field}: " in config_class.__doc__, f"{field} is not documented"
 
 
 @pytest.mark.parametrize("name", RECIPES)
