@@ -8,6 +8,7 @@ import contextlib
 import functools
 import importlib.util
 import io
+import logging
 import os
 import shutil
 import signal
@@ -157,10 +158,9 @@ def _child(name, data_dir):
 def _prepare(name, data_dir):
     import requests
     import tensorflow_datasets as tfds
-    from absl import logging
     from tensorflow_datasets.core.download import downloader
 
-    logging.set_verbosity(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     # TFDS itself waits for ever, and tries 10 times over 204 s.
