@@ -15,7 +15,11 @@ FILES = sorted(
     for package in PACKAGES
     for path in (CHECKOUT / package).rglob("*.py")
 )
-BACKEND_FILES = {"recipes/training/gradient_step.py", "recipes/training/backend.py"}
+BACKEND_FILES = {
+    "recipes/training/backend.py",
+    "recipes/training/gradient_step.py",
+    "recipes/training/torch_graph.py",
+}
 BACKEND_MODULES = {"tensorflow", "jax", "jaxlib", "torch"}
 
 

@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from recipes.training.gradient_step import gradient_step
+from zoo.convolutional.mnist_cnn import mnist_cnn
 
 STEPS = 5
 
@@ -344,6 +345,39 @@ def test_a_failed_step_changes_nothing():
         step(np.ones((4, 1), "float32"))
     assert slope(trained) == 1.0
     assert float(ops.convert_to_numpy(trained(np.ones((1, 1), "float32"))).item()) == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+def test_a_weight_that_the_loss_does_not_use_stays():
+    models = [line(2.0, "used"), line(3.0, "unused")]
+    step = gradient_step(lambda x: ops.mean(models[0](x)), models, keras.optimizers.SGD(0.25))
+    for _ in range(4):
+        step(np.ones((2, 1), "float32"))
+    assert [slope(model) for model in models] == [1.0, 3.0]
+
+
+def test_the_recipes_network_equals_train_on_batch_exactly():
+    def make_model():
+        keras.utils.set_random_seed(0)
+        return mnist_cnn(dropout_rate=0.3, batch_norm_momentum=0.9)
+
+    expected_model, model = make_model(), make_model()
+    model.set_weights(expected_model.get_weights())
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    expected_model.compile(OPTIMIZERS["adam"](), cross_entropy)
+    step = gradient_step(
+        lambda images, labels: cross_entropy(labels, model(images, training=True)),
+        model,
+        OPTIMIZERS["adam"](),
+    )
+    generator = np.random.default_rng(0)
+    for size in (8, 8, 8, 5, 8, 5, 5):
+        images = generator.normal(size=(size, 28, 28, 1)).astype("float32")
+        labels = generator.integers(0, 10, size)
+        expected_loss = expected_model.train_on_batch(images, labels)
+        loss = ops.convert_to_numpy(step(images, labels))
+        np.testing.assert_allclose(loss, expected_loss, rtol=1e-6)
+    assert_same_variables(model, expected_model)
 
 
 def test_frozen_layers_stay():
