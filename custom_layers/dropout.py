@@ -76,7 +76,7 @@ class Dropout(layers.Layer):
         threshold = min(round((1 - self.rate) * 2**31), 2**31 - 1)  # the largest int32
         keep = random_bits(self.seed_generator.next(), shape) < threshold
         scale = 0 if self.rate == 1 else 1 / (1 - self.rate)
-        return ops.where(keep, inputs * scale, ops.zeros_like(inputs))
+        return inputs * (ops.cast(keep, inputs.dtype) * scale)
 
     def compute_output_shape(self, input_shape):
         return input_shape
