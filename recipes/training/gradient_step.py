@@ -17,7 +17,8 @@ from keras import ops, tree
 def gradient_step(compute_loss, model, optimizer, reads=()):
     """Makes a function that moves a model's weights one optimizer step down a loss.
 
-    The step does what Keras's own ``train_on_batch`` does, to the bit. On JAX it is compiled, on
+    The step does what Keras's own ``train_on_batch`` does, to the bit (except that an embedding
+    on TensorFlow takes the steps that it takes on JAX and PyTorch). On JAX it is compiled, on
     TensorFlow it is a graph, and on PyTorch its operations are recorded and replayed. With
     ``model.jit_compile = True`` before, they are compiled on TensorFlow (XLA) and PyTorch
     (Inductor) too, which takes longer to start, and rounds otherwise than ``train_on_batch``
@@ -174,7 +175,12 @@ def _tensorflow_step(compute_loss, models, trained, state, optimizer):
             with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
                 outputs = compute_loss(*batch)
             loss = optimizer.scale_loss(_scalar_loss(outputs))
-        gradients = tape.gradient(loss, trained_values)
+        # An embedding's gradient comes as rows, and a row as often as its token. Keras's Adam and
+        # RMSprop (3.15) would square each of them for itself, and not their sum: make it one table.
+        gradients = [
+            gradient if gradient is None else tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(loss, trained_values)
+        ]
         # All is computed before anything is assigned. TensorFlow should see to that itself, but
         # where the loss is linear in the outputs, its graph rewriting (dependency_optimization,
         # in 2.21) lets a gradient read weights that the optimizer has already moved.

@@ -356,6 +356,28 @@ def test_a_weight_that_the_loss_does_not_use_stays():
     assert [slope(model) for model in models] == [1.0, 3.0]
 
 
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.RMSprop])
+def test_an_embedding_trains_like_the_matrix_that_it_is(optimizer):
+    """Looking rows up is a product with one-hot vectors, however often a token comes."""
+    generator = np.random.default_rng(0)
+    table = generator.normal(size=(5, 3)).astype("float32")
+    tokens = generator.integers(0, 5, (STEPS, 8)).astype("int32")
+    targets = generator.normal(size=(8, 3)).astype("float32")
+
+    embedding = keras.Sequential([keras.Input((), dtype="int32"), layers.Embedding(5, 3)])
+    matrix = keras.Sequential([keras.Input((5,)), layers.Dense(3, use_bias=False)])
+    for model, encode in ((embedding, lambda x: x), (matrix, lambda x: np.eye(5)[x])):
+        model.set_weights([table])
+        step = gradient_step(
+            lambda x, model=model: ops.mean(ops.subtract(model(x), targets) ** 2),
+            model,
+            optimizer(0.1),
+        )
+        for batch in tokens:
+            step(encode(batch))
+    np.testing.assert_allclose(*[m.get_weights()[0] for m in (embedding, matrix)], atol=1e-5)
+
+
 def test_the_recipes_network_equals_train_on_batch_exactly():
     def make_model():
         keras.utils.set_random_seed(0)
