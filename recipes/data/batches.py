@@ -20,11 +20,20 @@ def batches_per_epoch(split, batch_size):
     return len(split[0]) // batch_size
 
 
-def batches(split, batch_size, seed, epoch):
-    """The batches of one epoch, shuffled by (seed, epoch), each a tuple of arrays."""
-    order = _order(len(split[0]), seed, epoch)
-    for position in range(batches_per_epoch(split, batch_size)):
-        yield _take(split, order[position * batch_size : (position + 1) * batch_size])
+def batches(split, batch_size, seed, epoch, stack=None):
+    """The batches of one epoch, shuffled by (seed, epoch), each a tuple of arrays.
+
+    With ``stack``, so many batches at a time, along a new first axis; the last may be fewer.
+
+    Raises:
+        ValueError: ``stack`` is less than 1.
+    """
+    if stack is not None and stack < 1:
+        raise ValueError(f"stack must be at least 1, or None for single batches, got {stack}.")
+    count = batches_per_epoch(split, batch_size)
+    order = _order(len(split[0]), seed, epoch)[: count * batch_size].reshape(count, batch_size)
+    for position in range(0, count, stack or 1):
+        yield _take(split, order[position : position + stack] if stack else order[position])
 
 
 def _order(length, seed, epoch):

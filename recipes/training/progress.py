@@ -22,9 +22,9 @@ class Progress:
         self._bar.set_description(f"{self._title} {name}")
         self._resumed = self._spoken = time.perf_counter()
 
-    def step(self):
-        self._step += 1
-        self._bar.update()
+    def step(self, count=1):
+        self._step += count
+        self._bar.update(count)
 
     def show(self, values):
         """Shows figures of the last step."""

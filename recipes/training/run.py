@@ -22,6 +22,7 @@ import statistics
 import time
 
 import keras
+import numpy as np
 
 from recipes.data import batches as batching
 from recipes.data import sources
@@ -69,7 +70,8 @@ class Run:
         self._progress = None
         self._step = self._epoch = 0
         self._row = None  # what log() fills; None before the first step
-        self._pending = []  # rows of steps whose values are still on the device
+        # Rows whose values are still on the device, each with its number of steps if stacked.
+        self._pending = []
         keras.utils.set_random_seed(config.seed)
         self._policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(options.precision)
@@ -120,8 +122,12 @@ class Run:
         self._progress.close()
         self._row = self._position()
 
-    def batches(self, split):
-        """The batches of this epoch: tuples of arrays, shuffled by (seed, epoch)."""
+    def batches(self, split, stack=None):
+        """The batches of this epoch: tuples of arrays, shuffled by (seed, epoch).
+
+        With ``stack``, so many of them at a time, along a new first axis, for ``gradient_steps``;
+        the last of an epoch may be fewer. What is logged then has a value for each.
+        """
         if self._progress is None:
             self._progress = Progress(self._recipe, self.total_steps(split))
         self._progress.begin_epoch(f"epoch {self._epoch}/{self._config.epochs}")
@@ -129,14 +135,15 @@ class Run:
         self._steps_of_epoch = 0
         fetched = time.perf_counter()
         for batch in batching.batches(
-            split, self._config.batch_size, self._config.seed, self._epoch
+            split, self._config.batch_size, self._config.seed, self._epoch, stack
         ):
-            self._step += 1
-            self._steps_of_epoch += 1
+            steps = len(batch[0]) if stack else 1
+            self._step += steps
+            self._steps_of_epoch += steps
             self._row = self._position()
             yield batch
-            self._pending.append(self._row)
-            self._progress.step()
+            self._pending.append((self._row, steps if stack else None))
+            self._progress.step(steps)
             if time.perf_counter() - fetched > _SECONDS_BETWEEN_FETCHES:
                 self._write_pending()
                 fetched = time.perf_counter()
@@ -210,10 +217,11 @@ class Run:
     def _write_pending(self):
         """Fetches what is still on the device, writes it, and shows the last of it."""
         pending, self._pending = self._pending, []
-        for row in pending:
-            values = _without_position(self._record(row))
-            for name, value in values.items():
-                self._training_values.setdefault(name, []).append(value)
+        for logged, stacked in pending:
+            for row in _rows_of_stack(logged, stacked) if stacked else [logged]:
+                values = _without_position(self._record(row))
+                for name, value in values.items():
+                    self._training_values.setdefault(name, []).append(value)
         if pending:
             self._progress.show(values)
 
@@ -245,6 +253,17 @@ class _Rows:
 
     def close(self):
         self._file.close()
+
+
+def _rows_of_stack(row, steps):
+    """The rows of ``steps`` steps that were logged as one: a value for each, or one for all."""
+    values = {
+        name: np.broadcast_to(keras.ops.convert_to_numpy(value), (steps,)).tolist()
+        for name, value in _without_position(row).items()
+    }
+    for index in range(steps):
+        step = row["step"] - steps + index + 1
+        yield {**row, "step": step, **{name: value[index] for name, value in values.items()}}
 
 
 def _number(tensor):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from recipes.data.batches import batches, batches_per_epoch, cut_validation
 
@@ -14,6 +15,25 @@ def test_an_epoch_takes_each_example_once_and_drops_what_is_left_over():
     assert len(set(numbers)) == 100
     for numbers, tens in found:
         np.testing.assert_array_equal(tens, numbers * 10)
+
+
+@pytest.mark.parametrize("stack", [1, 3, 10, 100])
+def test_stacks_hold_the_same_batches_in_the_same_order(stack):
+    single = list(batches(SPLIT, 10, 1, 1))
+    stacks = list(batches(SPLIT, 10, 1, 1, stack=stack))
+    assert [len(numbers) for numbers, _ in stacks[:-1]] == [stack] * (len(stacks) - 1)
+    assert len(stacks) == -(-10 // stack)
+    for part in (0, 1):
+        np.testing.assert_array_equal(
+            np.concatenate([stacked[part] for stacked in stacks]),
+            np.stack([batch[part] for batch in single]),
+        )
+
+
+@pytest.mark.parametrize("stack", [0, -1])
+def test_a_stack_of_nothing_is_refused(stack):
+    with pytest.raises(ValueError, match=f"at least 1, or None for single batches, got {stack}"):
+        next(batches(SPLIT, 10, 1, 1, stack=stack))
 
 
 def test_seed_and_epoch_decide_the_batches():

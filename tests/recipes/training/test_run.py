@@ -75,6 +75,37 @@ def test_metrics_have_a_row_a_step_a_row_an_epoch_and_a_last_row(tmp_path):
     assert found[-1] == {"epoch": 2, "step": 6, "test_loss": 0.5}
 
 
+def test_stacked_batches_write_the_rows_of_single_ones(tmp_path):
+    with start(tmp_path) as single:
+        train(single)
+    with start(tmp_path) as stacked:
+        for epoch in stacked.epochs():
+            first = 3 * epoch - 2
+            for (numbers,) in stacked.batches(SPLIT, stack=2):
+                losses = ops.convert_to_tensor(np.arange(first, first + len(numbers), 1.0))
+                first += len(numbers)
+                stacked.log(loss=losses)
+                stacked.log(largest=numbers.max(axis=1))
+            stacked.log(validation_loss=10.0 * epoch)
+        stacked.log(test_loss=0.5)
+    assert rows(stacked) == rows(single)
+    for one, other in zip(
+        rows(stacked, "timings.jsonl"), rows(single, "timings.jsonl"), strict=True
+    ):
+        assert one.keys() == other.keys()
+    tags = event_reader.scalars(stacked.folder), event_reader.scalars(single.folder)
+    assert tags[0] == tags[1]
+
+
+def test_a_stack_may_log_one_value_for_all_its_steps(tmp_path):
+    with start(tmp_path, epochs=1) as run:
+        for _ in run.epochs():
+            for _ in run.batches(SPLIT, stack=2):
+                run.log(rate=0.5)
+        run.log(test_loss=0.5)
+    assert [row["rate"] for row in rows(run) if "rate" in row] == [0.5, 0.5, 0.5]
+
+
 def test_values_logged_apart_share_a_row(tmp_path):
     with start(tmp_path, epochs=1) as run:
         for _ in run.epochs():
