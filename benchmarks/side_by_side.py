@@ -1,5 +1,7 @@
-"""Times two sides in turns, so that what else the machine does meets both alike."""
+"""Times several sides in turns, so that what else the machine does meets all of them alike."""
 
+import re
+import shutil
 import statistics
 import time
 from datetime import date
@@ -10,46 +12,70 @@ import keras
 from recipes.training import backend
 from recipes.training.folder import write_json
 
+FIGURES = ("what", "median", "lowest", "highest", "ours", "theirs")
 RESULTS = Path(__file__).parent / "results"
 
 
-def ratio(ours, theirs, rounds):
-    """Seconds of ``ours()`` over seconds of ``theirs()``, round by round.
+def seconds(sides, rounds):
+    """Times each side once a round, in an order that changes from round to round.
 
     Args:
-        ours, theirs: functions that do the same work and return when it is done. Each is called
-            once to warm up.
-        rounds: number of times that both are timed, the first of them changing every round.
+        sides: {name: function that does the work and returns when it is done}. Each is called
+            once before, to warm up.
+        rounds: number of times that all are timed.
 
     Returns:
-        {"median", "lowest", "highest"} of the ratio, and the median seconds of each side.
+        {name: [seconds of each round]}.
     """
-    sides = {"ours": ours, "theirs": theirs}
-    seconds = {name: [] for name in sides}
     for call in sides.values():
         call()
+    found = {name: [] for name in sides}
+    names = list(sides)
     for number in range(rounds):
-        for name in sorted(sides, reverse=number % 2 == 1):
+        shift = number % len(names)
+        for name in names[shift:] + names[:shift]:
             started = time.perf_counter()
             sides[name]()
-            seconds[name].append(time.perf_counter() - started)
-    ratios = [a / b for a, b in zip(seconds["ours"], seconds["theirs"], strict=True)]
+            found[name].append(time.perf_counter() - started)
+    return found
+
+
+def ratio(what, ours, theirs, **more):
+    """A row of results: figures of one side over those of the other, round by round.
+
+    Args:
+        what: the row's name, such as "step of mlp, ours / Keras fit".
+        ours, theirs: lists of as many figures, such as ``seconds`` gives.
+        more: what else the row says.
+    """
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return {
+        "what": what,
         "median": statistics.median(ratios),
         "lowest": min(ratios),
         "highest": max(ratios),
-        "ours_seconds": statistics.median(seconds["ours"]),
-        "theirs_seconds": statistics.median(seconds["theirs"]),
+        "ours": statistics.median(ours),
+        "theirs": statistics.median(theirs),
+        **more,
     }
 
 
-def write(name, rows, folder=RESULTS):
+def can_compile():
+    """Whether ``jit_compile`` works: PyTorch's compiler needs g++ on a CPU."""
+    return keras.backend.backend() != "torch" or shutil.which("g++") is not None
+
+
+def write(name, rows, folder=None):
     """Prints a benchmark's rows and writes them, with machine and versions, as JSON."""
     for row in rows:
+        more = "".join(
+            f", {key.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f", {value}"
+            for key, value in row.items()
+            if key not in FIGURES
+        )
         print(
             f"{row['what']}: {row['median']:.2f} (from {row['lowest']:.2f} to "
-            f"{row['highest']:.2f}), {1000 * row['ours_seconds']:.1f} ms against "
-            f"{1000 * row['theirs_seconds']:.1f} ms"
+            f"{row['highest']:.2f}), {row['ours']:.4g} against {row['theirs']:.4g}{more}"
         )
     content = {
         "benchmark": name,
@@ -60,7 +86,13 @@ def write(name, rows, folder=RESULTS):
         "versions": backend.versions(),
         "rows": rows,
     }
+    folder = folder or RESULTS
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{keras.backend.backend()}.json"
+    parts = [
+        name,
+        content["backend"],
+        *re.findall("[a-z0-9]+", (backend.accelerator() or "").lower()),
+    ]
+    path = folder / f"{'-'.join(parts)}.json"
     write_json(path, content)
     print(f"{content['device']}, {content['backend']}; written to {path}")

@@ -26,6 +26,11 @@ def versions():
 
 def device():
     """The name of the device that the backend computes on, such as "NVIDIA H100" or a CPU's."""
+    return accelerator() or _processor()
+
+
+def accelerator():
+    """The name of the GPU or TPU that the backend computes on; None on a CPU."""
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf
@@ -42,7 +47,7 @@ def device():
 
         if torch.cuda.is_available():
             return torch.cuda.get_device_name()
-    return _processor()
+    return None
 
 
 def thread_count():

@@ -327,9 +327,7 @@ def _torch_step(compute_loss, models, trained, state, optimizer, stacked):
             if new is not value:
                 value.copy_(new)
 
-    # A kind of batch is computed as it is the first time, so that one that comes once costs no
-    # recording and errors come from where they are made; from the second time on, as recorded.
-    seen, programs = set(), {}
+    programs = {}  # kind of batch: what was recorded for it, None where it cannot be
 
     def step(*batch):
         tensors = [ops.convert_to_tensor(array) for array in tree.flatten(batch)]
@@ -338,11 +336,10 @@ def _torch_step(compute_loss, models, trained, state, optimizer, stacked):
         trained_values = values[: len(trained)]
         state_values = [variable.value for variable in state]
         with torch.no_grad():
-            if layout in seen and layout not in programs:
+            if layout not in programs:
                 arguments = (trained_values, state_values, tree.pack_sequence_as(batch, tensors))
                 programs[layout] = record(differentiate_anew, arguments, jit_compile)
-            seen.add(layout)
-            program = programs.get(layout)
+            program = programs[layout]
             if program is not None:
                 outputs, gradients, new_state = program(*trained_values, *state_values, *tensors)
             else:
@@ -350,9 +347,9 @@ def _torch_step(compute_loss, models, trained, state, optimizer, stacked):
                 outputs, gradients, new_state = differentiate(trained_values, state_values, batch)
             for position, value in new_state.items():
                 state[position].assign(value)
-            if layout in programs and "update" not in programs:
+            if "update" not in programs:
                 programs["update"] = record(update, (values, gradients), jit_compile)
-            program = programs.get("update")
+            program = programs["update"]
             if program is not None:
                 program(*values, *gradients)
             else:

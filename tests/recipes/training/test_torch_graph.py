@@ -266,7 +266,7 @@ def weights_after(sizes, monkeypatch=None):
 
 
 def test_a_recorded_step_gives_the_bits_of_one_that_is_not(monkeypatch, modules):
-    sizes = [6, 6, 6, 4, 6, 4, 4, 6]  # the third of a size is replayed
+    sizes = [6, 6, 6, 4, 6, 4, 4, 6]
     losses, weights = weights_after(sizes)
     assert len(modules) == 3  # one for each size, and the optimizer's
     expected_losses, expected_weights = weights_after(sizes, monkeypatch)

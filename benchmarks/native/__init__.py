@@ -1,0 +1,1 @@
+"""The benchmark's networks and training steps, written by hand in each framework's own idiom."""

@@ -1,0 +1,230 @@
+"""Every benchmark at a tiny size: the sides do the same work, and what is written. Times are not
+judged."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from benchmarks import (
+    custom_layers,
+    memory,
+    networks,
+    recipe_epoch,
+    side_by_side,
+    start,
+    training_step,
+)
+
+BACKEND = keras.backend.backend()
+# The networks, smaller where they can be.
+SMALL = {
+    "mlp": {"width": 8},
+    "cnn": {"dropout_rate": 0.5},
+    "resnet20": {"depth": 8},
+    "lstm": {"width": 8},
+    "gpt": {"depth": 1, "width": 16, "num_heads": 2, "context": 8},
+    "vit_tiny": {"depth": 1, "width": 16, "num_heads": 2},
+}
+TOKENS = {"lstm": {"inputs": (8,)}, "gpt": {"inputs": (8,), "labels": (8,)}}
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    for name, sizes in SMALL.items():
+        network = networks.NETWORKS[name]
+        network = network._replace(sizes=sizes, batch_size=8, **TOKENS.get(name, {}))
+        monkeypatch.setitem(networks.NETWORKS, name, network)
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def nothing_compiles(monkeypatch):
+    """PyTorch's compiler takes half a minute for some networks."""
+    if BACKEND == "torch":
+        monkeypatch.setattr(training_step, "can_compile", lambda: False)
+
+
+def results(folder, name, card=""):
+    return json.loads((folder / f"{name}-{BACKEND}{card}.json").read_text())
+
+
+def test_all_small_sizes_are_sizes():
+    assert SMALL.keys() == networks.NETWORKS.keys()
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.usefixtures("nothing_compiles")
+def test_native_networks_train_as_ours_and_keras_do(name, monkeypatch):
+    monkeypatch.setattr(training_step, "STACK", 3)
+    sizes = {**SMALL[name], **({"dropout_rate": 0.0} if name == "cnn" else {})}
+    sides = training_step.make_sides(name, sizes, networks.NETWORKS[name].batches(5))
+    native = {
+        "tensorflow": {"native graph", "native jitted", "ours, jit_compile"},
+        "jax": {"native jitted"},
+        "torch": {"native eager"},
+    }
+    assert sides.keys() == {"ours", "Keras fit", "ours, stacked"} | native[BACKEND]
+    if name in TOKENS and BACKEND == "tensorflow":
+        del sides["Keras fit"]  # it trains embeddings otherwise, see gradient_step
+    assert training_step.prove_equal(sides) < 2e-5
+    # And go on from there, all of them alike.
+    assert training_step.prove_equal(sides) < 1e-4
+
+
+def test_compiled_ways_train_alike():
+    if not side_by_side.can_compile():
+        pytest.skip("PyTorch compiles with g++")
+    sides = training_step.make_sides("mlp", SMALL["mlp"], networks.NETWORKS["mlp"].batches(4))
+    compiled = {"tensorflow": "ours, jit_compile", "jax": "ours", "torch": "native compiled"}
+    assert compiled[BACKEND] in sides
+    assert training_step.prove_equal(sides) < 1e-5
+
+
+def test_sides_that_do_other_work_are_found():
+    losses = {"ours": np.ones(3), "Keras fit": np.ones(1), "native": np.array([1.0, 1.0, 1.1])}
+    sides = {side: lambda found=found: found for side, found in losses.items()}
+    with pytest.raises(ValueError, match="native does not do the same work as ours"):
+        training_step.prove_equal(sides)
+    sides["native"] = lambda: np.array([1.0, np.nan, 1.0])
+    with pytest.raises(ValueError, match="native does not do the same work as ours"):
+        training_step.prove_equal(sides)
+
+
+@pytest.mark.usefixtures("nothing_compiles")
+def test_training_step_writes_a_row_for_each_comparison(tmp_path):
+    training_step.main(["mlp"], proof_steps=2, round_seconds=0, rounds=1, folder=tmp_path)
+    written = results(tmp_path, "training_step")
+    compared = [row["what"] for row in written["rows"]]
+    step = "float32 step of mlp, ours"
+    assert compared[:3] == [
+        f"{step} / Keras fit, seconds",
+        f"{step} / native, seconds",
+        f"{step}, stacked / native, seconds",
+    ]
+    assert len(compared) == (4 if BACKEND == "tensorflow" else 3)
+    for row in written["rows"]:
+        assert row["lowest"] <= row["median"] <= row["highest"]
+        assert row["loss_difference"] < 1e-4
+    assert written["versions"]["keras"] == keras.__version__
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_a_gpu_is_measured_in_bfloat16_too_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_step.backend, "accelerator", lambda: "Card 100")
+    measured = []
+
+    def measure(name, *_):
+        measured.append((keras.config.dtype_policy().name, name))
+        return []
+
+    monkeypatch.setattr(training_step, "measure", measure)
+    training_step.main(["mlp"], folder=tmp_path)
+    assert measured == [("float32", "mlp"), ("mixed_bfloat16", "mlp")]
+    assert results(tmp_path, "training_step", "-card-100")["device"] == "Card 100"
+
+
+@pytest.mark.usefixtures("nothing_compiles")
+def test_networks_train_alike_in_bfloat16():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        for name in ("mlp", "gpt"):
+            sides = training_step.make_sides(name, SMALL[name], networks.NETWORKS[name].batches(3))
+            assert training_step.prove_equal(sides) < 2e-2
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def test_custom_layers(tmp_path):
+    custom_layers.main(shape=(2, 4, 4, 3), round_seconds=0, rounds=1, folder=tmp_path)
+    rows = results(tmp_path, "custom_layers")["rows"]
+    assert [row["what"].split(",")[0] for row in rows] == [
+        "BatchNormalization", "Dropout", "GELU", "LeakyReLU",
+    ]  # fmt: skip
+
+
+def test_custom_layers_that_compute_other_things_are_found(monkeypatch):
+    pair = (lambda: layers.ReLU(), lambda: layers.LeakyReLU(0.01))
+    monkeypatch.setitem(custom_layers.PAIRS, "GELU", pair)
+    with pytest.raises(ValueError, match="GELU does not compute"):
+        custom_layers.measure("GELU", (2, 3), 0, 1)
+
+
+def test_start(tmp_path):
+    start.main(rounds=1, folder=tmp_path)
+    rows = {row["what"].split(",")[1].strip(): row for row in results(tmp_path, "start")["rows"]}
+    assert list(rows) == ["import", "build", "first step", "whole"]
+    parts = sum(rows[part]["ours"] for part in start.PARTS)
+    assert rows["whole"]["ours"] > parts
+
+
+def test_memory(tmp_path):
+    memory.main(steps={"mlp": 10}, rounds=1, folder=tmp_path)
+    (row,) = results(tmp_path, "memory")["rows"]
+    assert 50 < row["ours"] < 5000
+    assert 50 < row["theirs"] < 5000
+    assert 0 <= row["our_growth"] < 100
+
+
+@pytest.mark.parametrize("side", memory.SIDES)
+def test_memory_is_that_of_training(tmp_path, side, monkeypatch):
+    """Both sides begin with the same weights and see the same batches."""
+    monkeypatch.setenv("KERAS_BACKEND", BACKEND)
+    losses = []
+    make = memory.SIDES[side]
+
+    def spy(*arguments):
+        step = make(*arguments)
+        return lambda *batch: losses.append(float(step(*batch))) or losses[-1]
+
+    monkeypatch.setitem(memory.SIDES, side, spy)
+    keras.utils.set_random_seed(0)
+    memory.write_work("mlp", tmp_path / "mlp.npz")
+    memory.train(side, tmp_path / "mlp.npz", 4)
+    keras.utils.set_random_seed(0)
+    sides = training_step.make_sides("mlp", SMALL["mlp"], networks.NETWORKS["mlp"].batches(4))
+    np.testing.assert_allclose(losses, sides["ours"](), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("nothing_compiles")
+def test_recipe_epoch(tmp_path, capsys):
+    recipe_epoch.main(training_examples=400, test_examples=50, rounds=1, folder=tmp_path)
+    (row,) = results(tmp_path, "recipe_epoch")["rows"]
+    assert row["fastest"].startswith("native")
+    printed = capsys.readouterr().out
+    assert "report: " in printed
+    assert "accuracy" in printed
+
+
+def test_sides_are_timed_in_turns(monkeypatch):
+    clock, calls = [0.0], []
+
+    def takes(name, seconds):
+        def call():
+            calls.append(name)
+            clock[0] += seconds
+
+        return call
+
+    monkeypatch.setattr(side_by_side.time, "perf_counter", lambda: clock[0])
+    sides = {"ours": takes("ours", 3.0), "theirs": takes("theirs", 2.0)}
+    found = side_by_side.seconds(sides, rounds=3)
+    assert found == {"ours": [3.0] * 3, "theirs": [2.0] * 3}
+    assert calls[:2] == ["ours", "theirs"]  # to warm up
+    assert calls[2:] == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+
+
+def test_a_ratio_is_that_of_each_round():
+    row = side_by_side.ratio("this", [2.0, 9.0, 4.0], [1.0, 3.0, 8.0], fastest="native graph")
+    assert row == {
+        "what": "this",
+        "median": 2.0,
+        "lowest": 0.5,
+        "highest": 3.0,
+        "ours": 4.0,
+        "theirs": 3.0,
+        "fastest": "native graph",
+    }
