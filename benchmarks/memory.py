@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 LEARNING_RATE = 1e-4
-STEPS = {"mlp": 1000, "cnn": 1000, "resnet20": 30, "lstm": 30, "gpt": 30, "vit_tiny": 30}
+STEPS = {"mlp": 1000, "cnn": 200, "resnet20": 20, "lstm": 50, "gpt": 100, "vit_tiny": 20}
 MEBIBYTE = 2**20
 
 
@@ -130,7 +130,7 @@ def write_work(name, file):
     np.savez(file, work=json.dumps(work), inputs=inputs, labels=labels, **arrays)
 
 
-def main(steps=None, rounds=3, folder=None):
+def main(steps=None, rounds=2, folder=None):
     from benchmarks.side_by_side import ratio, write
 
     rows = []

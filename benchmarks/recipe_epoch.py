@@ -59,7 +59,7 @@ def bare_loop(data, config, step, model):
         print(f"accuracy {classify(model, split).accuracy:.4f}")
 
 
-def main(training_examples=60_000, test_examples=10_000, rounds=5, folder=None):
+def main(training_examples=60_000, test_examples=10_000, rounds=2, folder=None):
     data = noise(training_examples, test_examples)
     config = cnn_mnist.Config(epochs=1)
     sizes = NETWORKS["cnn"].sizes

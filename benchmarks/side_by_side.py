@@ -82,6 +82,7 @@ def write(name, rows, folder=None):
         "date": date.today().isoformat(),
         "backend": keras.backend.backend(),
         "device": backend.device(),
+        "accelerator": backend.accelerator() is not None,
         "threads": backend.thread_count(),
         "versions": backend.versions(),
         "rows": rows,

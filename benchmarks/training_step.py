@@ -134,8 +134,8 @@ def measure(name, proof_steps, round_seconds, rounds):
     difference = prove_equal(sides)
 
     once = seconds({"ours": make_sides(name, sizes, batches)["ours"]}, rounds=1)["ours"][0]
-    steps = max(1, math.ceil(round_seconds / (once / proof_steps)))
-    batches = [batches[index % len(batches)] for index in range(STACK * math.ceil(steps / STACK))]
+    steps = max(4, math.ceil(round_seconds / (once / proof_steps)))
+    batches = [batches[index % len(batches)] for index in range(steps)]
     found = seconds(make_sides(name, sizes, batches), rounds)
     found = {side: [each / len(batches) for each in times] for side, times in found.items()}
     fastest = min(
@@ -155,7 +155,7 @@ def measure(name, proof_steps, round_seconds, rounds):
     return [{**row, "loss_difference": difference} for row in rows]
 
 
-def main(names=tuple(NETWORKS), proof_steps=20, round_seconds=0.5, rounds=11, folder=None):
+def main(names=tuple(NETWORKS), proof_steps=20, round_seconds=0.5, rounds=7, folder=None):
     """Measures in float32, and where there is a GPU in bfloat16 too."""
     policies = ["float32", "mixed_bfloat16"] if backend.accelerator() else ["float32"]
     before = keras.config.dtype_policy()

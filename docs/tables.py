@@ -1,4 +1,4 @@
-"""Writes the tables of README.md, so that no figure in it is typed by hand.
+"""Writes the tables of README.md and benchmarks/README.md: no figure in them is typed by hand.
 
     python docs/tables.py                      # from the catalog and from what is published
     python docs/tables.py runs/cnn_mnist/*     # publishes these runs first
@@ -11,6 +11,7 @@ import ast
 import importlib
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from recipes.training.saved_run import read_run  # noqa: E402
 README = CHECKOUT / "README.md"
 RESULTS = CHECKOUT / "docs" / "results"
 BENCHMARKS = CHECKOUT / "benchmarks" / "results"
+SIDES = {"ours": "ours", "theirs": "bare Keras"}
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
@@ -89,15 +91,53 @@ def result_table(results=RESULTS):
     )
 
 
-def benchmark_table(results=BENCHMARKS):
-    """The median ratios of the benchmarks."""
-    measured = {}  # what: {backend: ratio}
+def step_table(results=BENCHMARKS):
+    """The median ratios of a training step's time on the CPU, a row a network."""
+    measured = {}  # network: {(backend, other side): ratio}
     for result in _read(results):
         for row in result["rows"]:
-            measured.setdefault(row["what"], {})[result["backend"]] = f"{row['median']:.2f}"
+            found = re.fullmatch("float32 step of (.+), ours / (.+), seconds", row["what"])
+            if found and not result["accelerator"]:
+                cells = measured.setdefault(found[1], {})
+                cells[result["backend"], found[2]] = f"{row['median']:.2f}"
+    sides = [(backend, side) for backend in BACKENDS for side in ("Keras fit", "native")]
     return _table(
-        ["ratio of times", *TITLES.values()],
-        [[what, *_by_backend(cells)] for what, cells in measured.items()],
+        ["step of", *(f"{TITLES[backend]}: ours / {side}" for backend, side in sides)],
+        [[name, *(cells.get(side, "") for side in sides)] for name, cells in measured.items()],
+    )
+
+
+def benchmark_table(results=BENCHMARKS):
+    """All ratios of the benchmarks, median and spread, a table a device."""
+    measured = {}  # device: {what: {backend: ratio}}
+    for result in _read(results):
+        table = measured.setdefault(result["device"], {})
+        for row in result["rows"]:
+            spread = f"{row['median']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"
+            table.setdefault(row["what"], {})[result["backend"]] = spread
+    return "\n".join(
+        f"{device}:\n\n"
+        + _table(
+            ["what", *TITLES.values()],
+            [[what, *_by_backend(cells)] for what, cells in table.items()],
+        )
+        for device, table in measured.items()
+    )
+
+
+def start_table(results=BENCHMARKS):
+    """Seconds of each part of a start, on the CPU."""
+    measured = {}  # part: {(backend, side): seconds}
+    for result in _read(results):
+        if result["benchmark"] == "start" and not result["accelerator"]:
+            for row in result["rows"]:
+                cells = measured.setdefault(row["what"].split(", ")[1], {})
+                for side in ("ours", "theirs"):
+                    cells[result["backend"], side] = f"{row[side]:.1f}"
+    sides = [(backend, side) for backend in BACKENDS for side in ("ours", "theirs")]
+    return _table(
+        ["seconds", *(f"{TITLES[backend]}: {SIDES[side]}" for backend, side in sides)],
+        [[part, *(cells.get(side, "") for side in sides)] for part, cells in measured.items()],
     )
 
 
@@ -110,21 +150,30 @@ def machine(results=(RESULTS, BENCHMARKS)):
     return f"Measured on {' and '.join(devices)}, {span}.\n"
 
 
-def rewrite(text):
-    """The README's text with every table made anew between its two comments."""
-    parts = {
+PARTS = {
+    README: {
         "models": model_table,
         "recipes": recipe_table,
         "results": result_table,
-        "benchmarks": benchmark_table,
+        "steps": step_table,
         "machine": machine,
-    }
-    for name, make in parts.items():
+    },
+    BENCHMARKS.parent / "README.md": {
+        "machine": machine,
+        "benchmarks": benchmark_table,
+        "start": start_table,
+    },
+}
+
+
+def rewrite(path, text):
+    """A file's text with every table made anew between its two comments."""
+    for name, make in PARTS[path].items():
         begin, end = f"<!-- {name}: written by make tables -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
         if not after:
-            raise InputError(f"README.md has no lines {begin.strip()} and {end}")
+            raise InputError(f"{path.name} has no lines {begin.strip()} and {end}")
         text = f"{before}{begin}{make()}{end}{after}"
     return text
 
@@ -150,6 +199,7 @@ if __name__ == "__main__":
     try:
         for run_folder in sys.argv[1:]:
             publish(run_folder)
-        README.write_text(rewrite(README.read_text("utf-8")), encoding="utf-8")
+        for file in PARTS:
+            file.write_text(rewrite(file, file.read_text("utf-8")), encoding="utf-8")
     except InputError as error:
         sys.exit(f"error: {error}")

@@ -44,10 +44,11 @@ def results(tmp_path):
     return folder
 
 
-def test_the_readme_is_up_to_date():
+@pytest.mark.parametrize("path", tables.PARTS, ids=str)
+def test_the_tables_are_up_to_date(path):
     """Remedy: make tables."""
-    text = tables.README.read_text("utf-8")
-    assert tables.rewrite(text) == text
+    text = path.read_text("utf-8")
+    assert tables.rewrite(path, text) == text
 
 
 def test_every_recipe_has_a_published_run_on_every_backend():
@@ -121,16 +122,62 @@ def test_a_run_that_proves_nothing_is_refused(tmp_path, results, test, changes, 
     assert not list(results.iterdir())
 
 
-def test_benchmarks_show_their_medians(results):
-    row = {"what": "a step, ours / fit", "median": 0.987, "lowest": 0.5, "highest": 2.0}
+def write_benchmark(results, name, backend, whats, device="a processor", accelerator=False):
+    figures = {"median": 0.987, "lowest": 0.5, "highest": 2.0, "ours": 0.123, "theirs": 4.56}
+    content = {
+        "benchmark": name,
+        "backend": backend,
+        "device": device,
+        "accelerator": accelerator,
+        "rows": [{"what": what, **figures} for what in whats],
+    }
+    (results / f"{name}-{backend}-{device}.json").write_text(json.dumps(content))
+
+
+def test_benchmarks_show_median_and_spread_for_each_device(results):
     for backend in ("tensorflow", "torch"):
-        content = {"benchmark": "step", "backend": backend, "rows": [row]}
-        (results / f"step-{backend}.json").write_text(json.dumps(content))
-    *_, last = tables.benchmark_table(results).splitlines()
-    assert last == "| a step, ours / fit | 0.99 |  | 0.99 |"
+        write_benchmark(results, "step", backend, ["a step, ours / fit"])
+    write_benchmark(results, "step", "jax", ["a step, ours / fit"], "a card", accelerator=True)
+    assert tables.benchmark_table(results).splitlines() == [
+        "a card:",
+        "",
+        "| what | TensorFlow | JAX | PyTorch |",
+        "| --- | --- | --- | --- |",
+        "| a step, ours / fit |  | 0.99 (0.50 to 2.00) |  |",
+        "",
+        "a processor:",
+        "",
+        "| what | TensorFlow | JAX | PyTorch |",
+        "| --- | --- | --- | --- |",
+        "| a step, ours / fit | 0.99 (0.50 to 2.00) |  | 0.99 (0.50 to 2.00) |",
+    ]
+
+
+def test_steps_have_a_row_a_network(results):
+    step = "float32 step of mlp, ours"
+    whats = [
+        f"{step} / Keras fit, seconds",
+        f"{step} / native, seconds",
+        f"{step}, stacked / native, seconds",
+    ]
+    write_benchmark(results, "training_step", "jax", whats)
+    write_benchmark(results, "training_step", "torch", whats[:1])
+    write_benchmark(results, "training_step", "tensorflow", whats, "a card", accelerator=True)
+    heads, _, *rows = tables.step_table(results).splitlines()
+    assert heads.startswith("| step of | TensorFlow: ours / Keras fit | TensorFlow: ours / native")
+    assert rows == ["| mlp |  |  | 0.99 | 0.99 | 0.99 |  |"]
+
+
+def test_a_start_has_a_row_a_part(results):
+    parts = ("import", "whole")
+    whats = [f"start, {part}, ours / bare Keras, seconds" for part in parts]
+    write_benchmark(results, "start", "torch", whats)
+    heads, _, *rows = tables.start_table(results).splitlines()
+    assert heads.endswith("| PyTorch: ours | PyTorch: bare Keras |")
+    assert rows == ["| import |  |  |  |  | 0.1 | 4.6 |", "| whole |  |  |  |  | 0.1 | 4.6 |"]
 
 
 def test_a_readme_without_the_comments_is_refused():
     text = tables.README.read_text("utf-8")
     with pytest.raises(InputError, match="<!-- models: written by make tables -->"):
-        tables.rewrite(text.replace("<!-- models: ", "<!-- "))
+        tables.rewrite(tables.README, text.replace("<!-- models: ", "<!-- "))
