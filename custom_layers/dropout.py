@@ -76,6 +76,7 @@ class Dropout(layers.Layer):
         threshold = min(round((1 - self.rate) * 2**31), 2**31 - 1)  # the largest int32
         keep = random_bits(self.seed_generator.next(), shape) < threshold
         scale = 0 if self.rate == 1 else 1 / (1 - self.rate)
+        # A product, because its derivative costs less than that of a choice between two tensors.
         return inputs * (ops.cast(keep, inputs.dtype) * scale)
 
     def compute_output_shape(self, input_shape):

@@ -113,9 +113,22 @@ def _make_step(compute_loss, model, optimizer, reads, stacked):
             "the step."
         )
     make_step = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
-    return make_step[keras.backend.backend()](
+    step = make_step[keras.backend.backend()](
         compute_loss, models, trained, state, optimizer, stacked
     )
+    return _check_stacks(step) if stacked else step
+
+
+def _check_stacks(steps):
+    def checked(*batches):
+        counts = {len(array) for array in tree.flatten(batches)}
+        if len(counts) != 1:
+            raise ValueError(
+                f"stacked batches must have one number of batches, got arrays of {sorted(counts)}."
+            )
+        return steps(*batches)
+
+    return checked
 
 
 class _DeclaredVariables(keras.StatelessScope):
@@ -363,10 +376,9 @@ def _one_by_one(step, stack):
     """``step`` for batches along a first axis; ``stack`` puts its outputs along one."""
 
     def steps(*batches):
-        (count,) = {len(array) for array in tree.flatten(batches)}
         outputs = [
             step(*tree.map_structure(lambda array, index=index: array[index], batches))
-            for index in range(count)
+            for index in range(len(tree.flatten(batches)[0]))
         ]
         return tree.map_structure(lambda *tensors: stack(tensors), *outputs)
 

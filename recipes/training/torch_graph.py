@@ -165,7 +165,7 @@ def _pool_channels_last(graph):
 
     for pool in _calls(graph, _aten.max_pool2d_with_indices.default):
         copy, *window = pool.args
-        if copy.target is not _aten.clone.default:
+        if copy.target is not _aten.clone.default or not _tensor(copy).is_contiguous():
             continue
         original = copy.args[0]
         if not _tensor(original).is_contiguous(memory_format=_CHANNELS_LAST):
@@ -215,6 +215,8 @@ def _merge_equal_products(graph):
     """The two gradients of x * x are one product."""
     products = {}
     for product in _calls(graph, _aten.mul.Tensor):
+        if any(_tensor(factor) is None for factor in product.args):
+            continue  # by a number, of which 1, 1.0 and True are the same to Python
         first = products.setdefault(product.args, product)
         if first is not product:
             product.replace_all_uses_with(first)

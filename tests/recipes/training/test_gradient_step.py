@@ -527,6 +527,13 @@ def test_stacked_steps_refuse_what_single_ones_refuse():
         steps(np.ones((2, 3, 1), "float32"))
 
 
+def test_stacks_of_different_numbers_of_batches_are_refused():
+    model = line(1.0, "line")
+    steps = gradient_steps(lambda x, y: ops.mean(model(x) + y), model, keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match=r"one number of batches, got arrays of \[2, 3\]"):
+        steps(np.ones((2, 3, 1), "float32"), np.ones((3, 3, 1), "float32"))
+
+
 def test_a_compiled_step_agrees_to_a_millionth():
     if keras.backend.backend() == "torch" and shutil.which("g++") is None:
         pytest.skip("PyTorch compiles with g++")

@@ -15,6 +15,7 @@ from keras import ops
 from matplotlib.figure import Figure
 
 from recipes.data import gaussian_mixture
+from recipes.training import progress
 from recipes.training import run as run_module
 from recipes.training.errors import CannotWrite, InputError, NonFiniteValue
 from recipes.training.options import Options
@@ -95,6 +96,22 @@ def test_stacked_batches_write_the_rows_of_single_ones(tmp_path):
         assert one.keys() == other.keys()
     tags = event_reader.scalars(stacked.folder), event_reader.scalars(single.folder)
     assert tags[0] == tags[1]
+
+
+def test_stacked_batches_count_as_steps_in_progress_and_timings(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(run_module, "_SECONDS_BETWEEN_FETCHES", 0)
+    with start(tmp_path, epochs=1) as run:
+        for _ in run.epochs():
+            for _ in run.batches(SPLIT, stack=2):
+                run.log(rate=0.5)
+                time.sleep(0.02)
+        run.log(test_loss=0.5)
+    printed = capsys.readouterr().out
+    assert "step 2/3" in printed
+    assert "step 3/3" in printed
+    row = rows(run, "timings.jsonl")[0]
+    assert row["steps_per_second"] == pytest.approx(3 / row["training_seconds"], rel=0.02)
 
 
 def test_a_stack_may_log_one_value_for_all_its_steps(tmp_path):

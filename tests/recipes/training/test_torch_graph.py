@@ -109,6 +109,15 @@ def test_pooling_of_a_convolution_and_sums_behind_it():
     recorded(gradients_of(function), *tensors)
 
 
+def test_pooling_whose_gradient_is_summed_up():
+    """The order of a sum is that of the memory, so the gradient has to come back to it."""
+
+    def function(x, bias):
+        return pool_to_and_fro(x + bias)
+
+    recorded(gradients_of(function), random(16, 30, 30, 33), random(33))
+
+
 def test_overlapping_pooling_windows():
     def function(x):
         x = x.permute(0, 3, 1, 2).contiguous()
@@ -117,10 +126,22 @@ def test_overlapping_pooling_windows():
     recorded(gradients_of(function), random(2, 9, 7, 3))
 
 
+def test_pooling_of_equal_values_chooses_the_same_of_them():
+    whole_numbers = random(3, 8, 8, 5).round()
+    recorded(gradients_of(pool_to_and_fro), whole_numbers)
+
+
 def test_a_mean_is_divided_before_it_is_expanded(modules):
     recorded(gradients_of(lambda x, y: (x * y).mean() + (x + y).mean(0).sum()), *[random(6, 5)] * 2)
     for division in modules[0].graph.find_nodes(op="call_function", target=aten.div.Scalar):
         assert division.meta["val"].numel() < 30
+
+
+def test_a_mean_whose_gradient_is_expanded_once_more(modules):
+    def function(x, y):
+        return (x + y).mean(0) * y  # (3,), of which y is (2, 3)
+
+    recorded(gradients_of(function), random(2, 3), random(2, 3))
 
 
 def test_a_square_is_derived_with_one_product(modules):
@@ -131,6 +152,15 @@ def test_a_square_is_derived_with_one_product(modules):
 
 def test_products_of_other_tensors_are_not_merged():
     recorded(gradients_of(lambda x, y: x * y + y * x + x * x), random(4, 5), 1 + random(4, 5))
+
+
+def test_products_with_equal_numbers_of_other_types_are_not_merged():
+    program = recorded(lambda x: (x * 1, x * 1.0, x * True), torch.arange(3))
+    assert [each.dtype for each in program(torch.arange(3))] == [
+        torch.int64,
+        torch.float32,
+        torch.int64,
+    ]
 
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
@@ -151,6 +181,7 @@ def test_gradients_of_slices_become_one_stack(modules, axis):
     [
         lambda x: x[:, 0] * x[:, 1],  # one slice is missing
         lambda x: x[:, 0] * x[:, 1] * x[:, 2] * x[:, 0],  # one comes twice
+        lambda x: x[:, 0] * x[:, 1] * x[:, 0],  # as many as there are, one of them twice
         lambda x: x[:, 0] * x[:, 1] * x[:, 2] + x[0].sum(),  # slices of two axes
     ],
 )
@@ -164,6 +195,17 @@ def test_numbers_that_depend_on_nothing_are_computed_once(modules):
 
     recorded(function, random(4))
     assert count(modules[0], aten.prod.default, aten._to_copy.default) == 0
+
+
+def test_large_constants_are_not_kept(modules):
+    recorded(lambda x: x + torch.arange(1000), random(1000))
+    assert count(modules[0], aten.arange.default) == 1
+
+
+def test_a_constant_that_is_changed_in_place_begins_anew():
+    program = torch_graph.record(lambda x: torch.zeros(2).add_(x), [torch.ones(2)])
+    for _ in range(2):
+        assert program(torch.ones(2)).tolist() == [1.0, 1.0]
 
 
 def test_drawn_numbers_are_drawn_each_time():
