@@ -163,6 +163,7 @@ NETWORKS = {
 
 def make_steps(name, sizes, weights, statistics, learning_rate, precision):
     """{"eager", "compiled": a function of one batch that trains a step and returns the loss}."""
+    torch.compiler.reset()  # which compiles a line of code a few times only, for all networks
     return {
         kind: _step(name, sizes, weights, statistics, learning_rate, precision, kind == "compiled")
         for kind in ("eager", "compiled")
