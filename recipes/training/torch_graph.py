@@ -57,7 +57,13 @@ def record(function, arguments, jit_compile=False):
             rewrite(graph)
     graph.eliminate_dead_code()
     module.recompile()
-    return torch.compile(module) if jit_compile else module.forward
+    if not jit_compile:
+        return module.forward
+    # Around a convolution the compiler takes (B, H, W, C) tensors for (B, C, H, W), and lays out
+    # what is behind them so that it is gathered number by number: ResNet-20 takes 1.3 times as
+    # long. Without that, though, it copies around max pooling.
+    pools = bool(_calls(graph, _aten.max_pool2d_with_indices.default))
+    return torch.compile(module, options={"layout_optimization": pools})
 
 
 class _WrongLayout(Exception):

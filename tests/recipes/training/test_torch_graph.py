@@ -371,10 +371,48 @@ def test_what_a_step_returns_stays_as_it_was():
 def test_jit_compile_compiles_what_is_recorded(monkeypatch):
     compiled = []
     compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda m: compiled.append(m) or compile_(m))
+
+    def spy(module, **options):
+        compiled.append(module)
+        return compile_(module, **options)
+
+    monkeypatch.setattr(torch, "compile", spy)
     jitted, model, _ = step_and_model(jit_compile=True)
     step, expected_model, _ = step_and_model()
     for batch in batches(6, 6, 6, 6):
         expected_model.set_weights(model.get_weights())
         np.testing.assert_allclose(float(jitted(*batch)[0]), float(step(*batch)[0]), rtol=1e-6)
     assert len(compiled) == 2
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch compiles with g++")
+def test_compiled_convolutions_compute_the_same(monkeypatch):
+    """Whose memory the compiler would lay out wrongly, without max pooling."""
+    options = []
+    compile_ = torch.compile
+
+    def spy(module, **more):
+        options.append(more["options"])
+        return compile_(module, **more)
+
+    monkeypatch.setattr(torch, "compile", spy)
+
+    def convolutions(x, kernel):
+        return torch.relu(convolution_to_and_fro(x, kernel)) * 2
+
+    def pooled(x, kernel):
+        y = convolutions(x, kernel).permute(0, 3, 1, 2).contiguous()
+        return torch.nn.functional.max_pool2d(y, 2)
+
+    tensors = random(2, 8, 8, 3), random(4, 3, 3, 3)
+    for function in (convolutions, pooled):
+        differentiated = gradients_of(function)
+        program = torch_graph.record(differentiated, tensors, jit_compile=True)
+        pairs = zip(
+            keras.tree.flatten(program(*tensors)),
+            keras.tree.flatten(differentiated(*tensors)),
+            strict=True,
+        )
+        for found, expected in pairs:
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max())
+    assert options == [{"layout_optimization": False}, {"layout_optimization": True}]
