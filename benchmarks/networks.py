@@ -101,7 +101,7 @@ def transformer(x, depth, width, num_heads, causal):
         y = ops.reshape(
             layers.Dense(3 * width)(y), (-1, x.shape[1], 3, num_heads, width // num_heads)
         )
-        query, key, value = y[:, :, 0], y[:, :, 1], y[:, :, 2]  # (B, T, N, K)
+        query, key, value = ops.unstack(y, axis=2)  # (B, T, N, K)
         y = ops.nn.dot_product_attention(query, key, value, is_causal=causal)
         x = x + layers.Dense(width)(ops.reshape(y, (-1, x.shape[1], width)))
         y = layers.LayerNormalization(epsilon=1e-5)(x)

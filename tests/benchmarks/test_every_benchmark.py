@@ -163,10 +163,18 @@ def test_start(tmp_path):
 
 def test_memory(tmp_path):
     memory.main(steps={"mlp": 10}, rounds=1, folder=tmp_path)
-    (row,) = results(tmp_path, "memory")["rows"]
-    assert 50 < row["ours"] < 5000
-    assert 50 < row["theirs"] < 5000
-    assert 0 <= row["our_growth"] < 100
+    whole, training = results(tmp_path, "memory")["rows"]
+    for side in ("ours", "theirs"):
+        assert 50 < whole[side] < 5000
+        assert 0 < training[side] < whole[side] - 50
+    assert 0 <= whole["our_growth"] < 100
+
+
+def test_memory_is_not_that_of_the_process_that_started_it(tmp_path):
+    memory.write_work("mlp", tmp_path / "mlp.npz")
+    ballast = np.ones(2**28)  # 2 GiB
+    found = memory.in_new_process("native", str(tmp_path / "mlp.npz"), 2)
+    assert found["largest"] < ballast.nbytes / memory.MEBIBYTE
 
 
 @pytest.mark.parametrize("side", memory.SIDES)
