@@ -209,11 +209,15 @@ def _tensorflow_step(compute_loss, models, trained, state, optimizer, stacked):
     # Like fit: XLA where there is a GPU and every layer supports it, a plain graph otherwise.
     jit_compile = all(model.jit_compile for model in models)
 
-    def step(batch):
-        trained_values = [variable.value for variable in trained]
+    # A call of its own, and not a part of the step, so that it is over before anything is assigned.
+    # TensorFlow should see to that itself, but where the loss is linear in the outputs, its graph
+    # rewriting (dependency_optimization, in 2.21) lets a gradient read weights that the optimizer
+    # has already moved. (Control dependencies would do too, at an edge from each gradient to each
+    # operation of the optimizer: 450 MiB for the 150 weights of a ViT.)
+    @tf.function(autograph=False, experimental_attributes={"_noinline": True})
+    def differentiate(trained_values, state_values, batch):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trained_values)
-            state_values = [variable.value for variable in state]
             with _DeclaredVariables(trained, trained_values, state, state_values) as scope:
                 outputs = compute_loss(*batch)
             loss = optimizer.scale_loss(_scalar_loss(outputs))
@@ -223,14 +227,15 @@ def _tensorflow_step(compute_loss, models, trained, state, optimizer, stacked):
             gradient if gradient is None else tf.convert_to_tensor(gradient)
             for gradient in tape.gradient(loss, trained_values)
         ]
-        # All is computed before anything is assigned. TensorFlow should see to that itself, but
-        # where the loss is linear in the outputs, its graph rewriting (dependency_optimization,
-        # in 2.21) lets a gradient read weights that the optimizer has already moved.
-        computed = [value for value in gradients if value is not None] + tree.flatten(outputs)
-        with tf.control_dependencies(computed):
-            for position, value in scope.new_values(state).items():
-                state[position].assign(value)
-            optimizer.apply(gradients, trained)
+        return outputs, gradients, scope.new_values(state)
+
+    def step(batch):
+        trained_values = [tf.convert_to_tensor(variable.value) for variable in trained]
+        state_values = [tf.convert_to_tensor(variable.value) for variable in state]
+        outputs, gradients, new_state = differentiate(trained_values, state_values, batch)
+        for position, value in new_state.items():
+            state[position].assign(value)
+        optimizer.apply(gradients, trained)
         return outputs
 
     def steps(batches):

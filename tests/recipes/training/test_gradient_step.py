@@ -554,3 +554,22 @@ def test_a_compiled_step_agrees_to_a_millionth():
         np.testing.assert_allclose(
             *[float(ops.convert_to_numpy(each)) for each in (loss, expected)], rtol=1e-6
         )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's own graphs")
+def test_the_graph_grows_with_the_weights_and_not_with_their_square():
+    import tensorflow as tf
+
+    def edges(depth):
+        x = pixels = keras.Input((4,))
+        for _ in range(depth):
+            x = layers.Dense(4)(x)
+        model = keras.Model(pixels, x)
+        step = gradient_step(lambda x: ops.mean(model(x)), model, keras.optimizers.Adam())
+        step(np.zeros((2, 4), "float32"))
+        batch = tf.TensorSpec((2, 4))
+        graph = tf.function(step, autograph=False).get_concrete_function(batch).graph
+        functions = graph.as_graph_def().library.function
+        return sum(len(node.input) for function in functions for node in function.node_def)
+
+    assert edges(20) < 2.2 * edges(10)
