@@ -65,18 +65,23 @@ def can_compile():
     return keras.backend.backend() != "torch" or shutil.which("g++") is not None
 
 
-def write(name, rows, folder=None):
+def shown(row):
+    """A row of ``ratio`` as one line."""
+    more = "".join(
+        f", {key.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f", {value}"
+        for key, value in row.items()
+        if key not in FIGURES
+    )
+    return (
+        f"{row['what']}: {row['median']:.2f} (from {row['lowest']:.2f} to "
+        f"{row['highest']:.2f}), {row['ours']:.4g} against {row['theirs']:.4g}{more}"
+    )
+
+
+def write(name, rows, folder=None, shown=shown):
     """Prints a benchmark's rows and writes them, with machine and versions, as JSON."""
     for row in rows:
-        more = "".join(
-            f", {key.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f", {value}"
-            for key, value in row.items()
-            if key not in FIGURES
-        )
-        print(
-            f"{row['what']}: {row['median']:.2f} (from {row['lowest']:.2f} to "
-            f"{row['highest']:.2f}), {row['ours']:.4g} against {row['theirs']:.4g}{more}"
-        )
+        print(shown(row))
     content = {
         "benchmark": name,
         "date": date.today().isoformat(),

@@ -93,17 +93,25 @@ def result_table(results=RESULTS):
 
 def step_table(results=BENCHMARKS):
     """The median ratios of a training step's time on the CPU, a row a network."""
-    measured = {}  # network: {(backend, other side): ratio}
+    measured = {}  # network: {(backend, sides): ratio}
     for result in _read(results):
         for row in result["rows"]:
-            found = re.fullmatch("float32 step of (.+), ours / (.+), seconds", row["what"])
+            found = re.fullmatch(r"float32 step of (\w+), (ours.*), seconds", row["what"])
             if found and not result["accelerator"]:
                 cells = measured.setdefault(found[1], {})
                 cells[result["backend"], found[2]] = f"{row['median']:.2f}"
-    sides = [(backend, side) for backend in BACKENDS for side in ("Keras fit", "native")]
+    columns = [
+        (backend, sides)
+        for backend in BACKENDS
+        for sides in ("ours / Keras fit", "ours / native", "ours, jit_compile / native")
+        if (backend, sides) != ("jax", "ours, jit_compile / native")  # which compiles anyway
+    ]
     return _table(
-        ["step of", *(f"{TITLES[backend]}: ours / {side}" for backend, side in sides)],
-        [[name, *(cells.get(side, "") for side in sides)] for name, cells in measured.items()],
+        ["step of", *(f"{TITLES[backend]}: {sides}" for backend, sides in columns)],
+        [
+            [name, *(cells.get(column, "") for column in columns)]
+            for name, cells in measured.items()
+        ],
     )
 
 
@@ -111,6 +119,8 @@ def benchmark_table(results=BENCHMARKS):
     """All ratios of the benchmarks, median and spread, a table a device."""
     measured = {}  # device: {what: {backend: ratio}}
     for result in _read(results):
+        if result["benchmark"] == "operations":
+            continue  # has no ratios
         table = measured.setdefault(result["device"], {})
         for row in result["rows"]:
             spread = f"{row['median']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"
@@ -122,6 +132,20 @@ def benchmark_table(results=BENCHMARKS):
             [[what, *_by_backend(cells)] for what, cells in table.items()],
         )
         for device, table in measured.items()
+    )
+
+
+def operation_table(results=BENCHMARKS):
+    """Milliseconds of a training step by operation, on the CPU, a row a network and side."""
+    return _table(
+        ["backend", "what", "in all", "of it, in milliseconds"],
+        [
+            [TITLES[result["backend"]], row["what"], f"{row['milliseconds']:.3g}", parts]
+            for result in _read(results)
+            if result["benchmark"] == "operations" and not result["accelerator"]
+            for row in result["rows"]
+            for parts in [", ".join(f"{op} {time:.3g}" for op, time in row["operations"].items())]
+        ],
     )
 
 
@@ -162,6 +186,7 @@ PARTS = {
         "machine": machine,
         "benchmarks": benchmark_table,
         "start": start_table,
+        "operations": operation_table,
     },
 }
 

@@ -159,13 +159,43 @@ def test_steps_have_a_row_a_network(results):
         f"{step} / Keras fit, seconds",
         f"{step} / native, seconds",
         f"{step}, stacked / native, seconds",
+        f"{step}, jit_compile / native, seconds",
     ]
-    write_benchmark(results, "training_step", "jax", whats)
-    write_benchmark(results, "training_step", "torch", whats[:1])
+    write_benchmark(results, "training_step", "jax", whats[:3])
+    write_benchmark(results, "training_step", "torch", [whats[0], whats[3]])
     write_benchmark(results, "training_step", "tensorflow", whats, "a card", accelerator=True)
     heads, _, *rows = tables.step_table(results).splitlines()
-    assert heads.startswith("| step of | TensorFlow: ours / Keras fit | TensorFlow: ours / native")
-    assert rows == ["| mlp |  |  | 0.99 | 0.99 | 0.99 |  |"]
+    assert heads == (
+        "| step of | TensorFlow: ours / Keras fit | TensorFlow: ours / native "
+        "| TensorFlow: ours, jit_compile / native | JAX: ours / Keras fit | JAX: ours / native "
+        "| PyTorch: ours / Keras fit | PyTorch: ours / native "
+        "| PyTorch: ours, jit_compile / native |"
+    )
+    assert rows == ["| mlp |  |  |  | 0.99 | 0.99 | 0.99 |  | 0.99 |"]
+
+
+def test_operations_have_a_row_a_network_and_side(results):
+    rows = [
+        {
+            "what": f"step of mlp, {side}",
+            "milliseconds": 2.5,
+            "operations": {"MatMul": 2.0, "Mul": 0.25},
+        }
+        for side in ("ours", "native graph")
+    ]
+    for name, accelerator in (("a", False), ("b", True)):
+        content = {
+            "benchmark": "operations", "backend": "tensorflow", "device": name,
+            "accelerator": accelerator, "rows": rows,
+        }  # fmt: skip
+        (results / f"{name}.json").write_text(json.dumps(content))
+    assert tables.operation_table(results).splitlines() == [
+        "| backend | what | in all | of it, in milliseconds |",
+        "| --- | --- | --- | --- |",
+        "| TensorFlow | step of mlp, ours | 2.5 | MatMul 2, Mul 0.25 |",
+        "| TensorFlow | step of mlp, native graph | 2.5 | MatMul 2, Mul 0.25 |",
+    ]
+    assert tables.benchmark_table(results) == ""
 
 
 def test_a_start_has_a_row_a_part(results):

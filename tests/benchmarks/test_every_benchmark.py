@@ -12,6 +12,7 @@ from benchmarks import (
     custom_layers,
     memory,
     networks,
+    operations,
     recipe_epoch,
     side_by_side,
     start,
@@ -195,6 +196,22 @@ def test_memory_is_that_of_training(tmp_path, side, monkeypatch):
     keras.utils.set_random_seed(0)
     sides = training_step.make_sides("mlp", SMALL["mlp"], networks.NETWORKS["mlp"].batches(4))
     np.testing.assert_allclose(losses, sides["ours"](), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("nothing_compiles")
+def test_operations(tmp_path, capsys):
+    operations.main(["cnn"], steps=2, folder=tmp_path)
+    ours, native = results(tmp_path, "operations")["rows"]
+    assert ours["what"] == "step of cnn, ours"
+    assert native["what"].startswith("step of cnn, native")
+    for row in (ours, native):
+        assert len(row["operations"]) == operations.SHOWN
+        assert sum(row["operations"].values()) <= row["milliseconds"] * 1.001
+        # XLA has the convolutions within its fusions.
+        expected = "fusion" if BACKEND == "jax" else "conv"
+        assert any(expected in name.lower() for name in row["operations"]), row
+    printed = capsys.readouterr().out
+    assert all(row["what"] in printed for row in (ours, native))
 
 
 @pytest.mark.usefixtures("nothing_compiles")
