@@ -52,9 +52,10 @@ def native(name, sizes, weights, statistics):
 
 
 SIDES = {"ours": ours, "native": native}
+# With PyTorch's compiler, which an optimizer of PyTorch's imports at its first step, and Keras.
 IMPORTS = {
     "ours": ("keras", "benchmarks.networks", "recipes.training.gradient_step"),
-    "native": (),
+    "native": ("torch._dynamo",) if os.environ.get("KERAS_BACKEND") == "torch" else (),
 }
 
 
