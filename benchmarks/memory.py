@@ -52,7 +52,7 @@ def native(name, sizes, weights, statistics):
 
 
 SIDES = {"ours": ours, "native": native}
-# With PyTorch's compiler, which an optimizer of PyTorch's imports at its first step, and Keras.
+# With PyTorch's compiler, which Keras imports, and who makes one of PyTorch's optimizers.
 IMPORTS = {
     "ours": ("keras", "benchmarks.networks", "recipes.training.gradient_step"),
     "native": ("torch._dynamo",) if os.environ.get("KERAS_BACKEND") == "torch" else (),
