@@ -7,6 +7,7 @@ over the parts that XLA makes of them.
 import re
 import tempfile
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -27,9 +28,7 @@ SHOWN = 8
 def operations(train):
     """Seconds that ``train()`` spends in each kind of operation: a Counter."""
     profile = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-    return Counter(
-        {name: seconds for name, seconds in profile[keras.backend.backend()](train).items()}
-    )
+    return profile[keras.backend.backend()](train)
 
 
 def _tensorflow(train):
@@ -87,16 +86,12 @@ def measure(name, steps):
     sides = make_sides(name, network.sizes, network.batches(steps))
     for side in SIDES[keras.backend.backend()]:
         sides[side]()  # to warm up
-        milliseconds = Counter(
-            {
-                operation: 1e3 * seconds / steps
-                for operation, seconds in operations(sides[side]).items()
-            }
-        )
+        seconds = operations(sides[side])
+        milliseconds = {name: 1e3 * time / steps for name, time in seconds.most_common()}
         yield {
             "what": f"step of {name}, {side}",
             "milliseconds": sum(milliseconds.values()),
-            "operations": dict(milliseconds.most_common(SHOWN)),
+            "operations": dict(islice(milliseconds.items(), SHOWN)),
         }
 
 
