@@ -41,7 +41,11 @@ python = $(environment)/bin/python
 backend = $(environment)/installed-$(extra)
 tools = $(environment)/installed-dev
 
-.PHONY: help recipe list test lint docs bench tables name-needed $(BACKENDS:%=test-%)
+# make curves: the seeds, and the runs of one.
+SEEDS ?= 0
+train = KERAS_BACKEND=$(1) $(call python,$(1)) -m recipes run $(NAME) --seed $$seed --runs $$runs
+
+.PHONY: help recipe curves list test lint docs bench tables name-needed $(BACKENDS:%=test-%)
 .DEFAULT_GOAL := help
 # Two pips must not write into one environment at a time.
 .NOTPARALLEL:
@@ -49,14 +53,17 @@ tools = $(environment)/installed-dev
 help:
 	@echo "make recipe NAME=cnn_mnist [BACKEND=tensorflow|jax|torch] [ARGS=\"--epochs 2\"]"
 	@echo "                     train a recipe; ARGS=--help lists its options"
+	@echo "make curves NAME=cnn_mnist [SEEDS=\"0 1\"] [ARGS=\"--data embedded\"]"
+	@echo "                     train on all three backends, and draw their curves over each other"
 	@echo "make list            list the recipes"
 	@echo "make test            run all tests on all three backends (BACKEND=jax: on one)"
 	@echo "make lint            check style"
 	@echo "make docs            write the API reference to build/docs/ and check its links"
 	@echo "make bench NAME=training_step [BACKEND=...]"
 	@echo "                     run a benchmark; results go to benchmarks/results/"
-	@echo "make tables [RUNS=\"runs/cnn_mnist/*\"]"
-	@echo "                     publish runs in docs/results/, and write the README's tables"
+	@echo "make tables [RUNS=\"runs/cnn_mnist/*\"] [CURVES=\"runs/curves-*/cnn_mnist/*\"]"
+	@echo "                     publish runs in docs/results/ and the curves of runs in docs/curves/,"
+	@echo "                     and write the README's tables"
 	@echo "make help            print this"
 	@echo
 	@echo "BACKEND defaults to KERAS_BACKEND, then Keras's config file, then tensorflow: $(BACKEND)."
@@ -69,6 +76,13 @@ help:
 
 recipe: name-needed $(call backend,$(BACKEND))
 	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m recipes run $(NAME) $(ARGS)
+
+# The last run of a seed shows what rounding alone does, on BACKEND.
+curves: name-needed $(foreach each,$(BACKENDS),$(call backend,$(each)))
+	@set -e; runs=runs/curves-$$(date +%Y%m%d-%H%M%S); for seed in $(SEEDS); do \
+		$(foreach each,$(BACKENDS),$(call train,$(each)) $(ARGS);) \
+		$(call train,$(BACKEND)) --ulps 1 $(ARGS); \
+	done; $(call python,$(BACKEND)) -m recipes curves $$runs/$(NAME)/*
 
 list:
 	@$(PYTHON) -m recipes list
@@ -94,7 +108,8 @@ docs: $(call backend,torch) $(call tools,torch)
 	@$(call python,torch) docs/reference/check_links.py build/docs
 
 tables: $(call backend,$(BACKEND))
-	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) docs/tables.py $(RUNS)
+	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) docs/tables.py \
+		$(RUNS) $(if $(CURVES),--curves $(CURVES))
 
 bench: name-needed $(call backend,$(BACKEND))
 	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m benchmarks $(NAME)

@@ -2,11 +2,13 @@
 
     python docs/tables.py                      # from the catalog and from what is published
     python docs/tables.py runs/cnn_mnist/*     # publishes these runs first
+    python docs/tables.py --curves runs/curves-*/cnn_mnist/*    # and the curves of these
 
-Models come from the catalog, recipes from docs/results/ (a file for each published run), timings
-from benchmarks/results/.
+Models come from the catalog, recipes from docs/results/ (a file for each published run), curves
+from docs/curves/ (a file for each recipe), timings from benchmarks/results/.
 """
 
+import argparse
 import ast
 import importlib
 import inspect
@@ -20,13 +22,16 @@ sys.path.insert(0, str(CHECKOUT))
 
 import zoo  # noqa: E402, the checkout's own
 from recipes.__main__ import BACKENDS, recipes  # noqa: E402
+from recipes.training import curves  # noqa: E402
 from recipes.training.errors import InputError  # noqa: E402
 from recipes.training.folder import write_json  # noqa: E402
 from recipes.training.progress import figure  # noqa: E402
+from recipes.training.report import save_picture  # noqa: E402
 from recipes.training.saved_run import read_run  # noqa: E402
 
 README = CHECKOUT / "README.md"
 RESULTS = CHECKOUT / "docs" / "results"
+CURVES = CHECKOUT / "docs" / "curves"
 BENCHMARKS = CHECKOUT / "benchmarks" / "results"
 SIDES = {"ours": "ours", "theirs": "bare Keras"}
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
@@ -38,15 +43,47 @@ def publish(folder, results=RESULTS):
     Raises:
         InputError: it is not over, or not of a commit that others have.
     """
-    run = read_run(folder)
+    kept = _publishable(read_run(folder))
+    if kept["options"].get("ulps"):
+        raise InputError(f"{folder} began with moved weights: publish a run without --ulps")
+    name = "-".join([kept["recipe"], kept["options"]["backend"], kept["data"]["source"]])
+    write_json(results / f"{name}.json", kept)
+
+
+def publish_curves(folders, results=CURVES):
+    """Keeps how far apart runs lie, with a picture, in place of the same recipe's before.
+
+    Raises:
+        InputError: one is not over, or not of a commit that others have, or they are no runs
+            of the same seeds on several backends.
+    """
+    runs = [read_run(folder) for folder in folders]
+    grouped = curves.group(runs)
+    first = _publishable(min(runs, key=lambda run: run.description["started"]))
+    if any(_publishable(run)["git_commit"] != first["git_commit"] for run in runs):
+        raise InputError("the runs are of different commits: run all of one")
+    free = ("backend", "seed", "ulps", "runs")
+    kept = {
+        **{name: first[name] for name in first if name not in ("command", "test")},
+        "options": {name: value for name, value in first["options"].items() if name not in free},
+        "seeds": grouped.seeds,
+        "backends": list(grouped.backends[grouped.seeds[0]]),
+        "moved": sorted({backend for found in grouped.moved.values() for backend in found}),
+        **curves.measured(grouped),
+    }
+    save_picture(curves.picture(grouped), results / f"{kept['recipe']}.png")
+    write_json(results / f"{kept['recipe']}.json", kept)
+
+
+def _publishable(run):
+    """What is kept of a run: what made it, and its test figures."""
     commit = run.description["git_commit"]
     if not run.test:
-        raise InputError(f"{folder} is not over: publish a run with test figures")
+        raise InputError(f"{run.folder} is not over: publish a run with test figures")
     if commit is None or commit.endswith("-dirty"):
-        raise InputError(f"{folder} is of no commit ({commit}): commit first, and run it again")
+        raise InputError(f"{run.folder} is of no commit ({commit}): commit first, and run it again")
     kept = {name: value for name, value in run.description.items() if name != "pictures"}
-    name = "-".join([kept["recipe"], kept["options"]["backend"], kept["data"]["source"]])
-    write_json(results / f"{name}.json", {**kept, "test": run.test})
+    return {**kept, "test": run.test}
 
 
 def model_table():
@@ -89,6 +126,26 @@ def result_table(results=RESULTS):
             for (recipe, source, name), cells in published.items()
         ],
     )
+
+
+def curve_table(results=CURVES):
+    """How far apart the backends lie, with the picture, for each recipe that has curves."""
+    parts = []
+    for result in _read(results):
+        recipe, seeds = result["recipe"], len(result["seeds"])
+        floor = " and ".join(TITLES[backend] for backend in result["moved"])
+        source = result["data"]["description"].partition(":")[0]
+        backends = ", ".join(TITLES[backend] for backend in result["backends"])
+        heads = [
+            f"`{recipe}`, {source}, largest of {seeds} seed{'s' if seeds > 1 else ''}",
+            f"between {backends}",
+            f"{floor}, weights moved by one unit in the last place",
+        ]
+        parts.append(
+            f"![{recipe}: the loss on each backend, and how far apart they lie]"
+            f"(docs/curves/{recipe}.png)\n\n" + _table(heads, curves.table(result))
+        )
+    return "\n".join(parts)
 
 
 def step_table(results=BENCHMARKS):
@@ -165,7 +222,7 @@ def start_table(results=BENCHMARKS):
     )
 
 
-def machine(results=(RESULTS, BENCHMARKS)):
+def machine(results=(RESULTS, CURVES, BENCHMARKS)):
     """Where and when the figures were measured."""
     found = [result for folder in results for result in _read(folder)]
     devices = sorted({result["device"] for result in found})
@@ -179,6 +236,7 @@ PARTS = {
         "models": model_table,
         "recipes": recipe_table,
         "results": result_table,
+        "curves": curve_table,
         "steps": step_table,
         "machine": machine,
     },
@@ -221,9 +279,15 @@ def _parsed(path):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runs", nargs="*")
+    parser.add_argument("--curves", nargs="*")
+    given = parser.parse_args()
     try:
-        for run_folder in sys.argv[1:]:
+        for run_folder in given.runs:
             publish(run_folder)
+        if given.curves:
+            publish_curves(given.curves)
         for file in PARTS:
             file.write_text(rewrite(file, file.read_text("utf-8")), encoding="utf-8")
     except InputError as error:

@@ -87,6 +87,12 @@ def _parser():
     command = commands.add_parser("compare", help="put runs side by side in one page")
     command.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
     command.set_defaults(function=_compare)
+
+    command = commands.add_parser(
+        "curves", help="how far apart a seed's runs on several backends lie"
+    )
+    command.add_argument("runs", nargs="+", metavar="RUN", help="a run folder")
+    command.set_defaults(function=_curves)
     return parser
 
 
@@ -149,6 +155,17 @@ def _compare(command):
     from recipes.training.report import write_comparison
 
     print(f"comparison: {write_comparison(command.runs)}")
+
+
+def _curves(command):
+    from recipes.training.report import write_curves
+
+    page, table = write_curves(command.runs)
+    width = max(len(name) for name, *_ in table)
+    print(f"{'largest difference':{width}}  {'backends':>13}  {'1 ulp':>13}")
+    for name, *cells in table:
+        print(f"{name:{width}}", *(f"{cell:>13}" for cell in cells), sep="  ")
+    print(f"curves: {page}")
 
 
 def _find(command):

@@ -58,6 +58,7 @@ def main(config, run):
         ],
         name="cnn_mnist",
     )
+    run.initialize(model)
     schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, run.total_steps(train))
     optimizer = keras.optimizers.Adam(schedule)
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -56,25 +56,30 @@ def main(config, run):
 
     generator = network(config.noise_width, "generator")
     discriminator = network(1, "discriminator")
-    seed_generator = keras.random.SeedGenerator(config.seed)
+    run.initialize(generator, discriminator)
     cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
-    def generate(count):
-        noise = keras.random.normal((count, config.noise_width), seed=seed_generator)
-        return generator(noise, training=True)
+    def noise(random, count):
+        return random.standard_normal((count, config.noise_width), "float32")
+
+    def with_noise(random, real):
+        """The batch of a step: noise for the discriminator's step and for the generator's."""
+        return real, noise(random, len(real)), noise(random, len(real))
 
     def samples(count):
-        return ops.convert_to_numpy(generate(count)).astype("float32")
+        """Generated numbers, of the same noise at every call."""
+        generated = generator(noise(np.random.default_rng(config.seed), count))
+        return ops.convert_to_numpy(generated).astype("float32")
 
-    def discriminator_loss(real):
+    def discriminator_loss(real, noise):
         real_logits = discriminator(real, training=True)
-        fake_logits = discriminator(generate(config.batch_size), training=True)
+        fake_logits = discriminator(generator(noise, training=True), training=True)
         return cross_entropy(ops.ones_like(real_logits), real_logits) + cross_entropy(
             ops.zeros_like(fake_logits), fake_logits
         )
 
-    def generator_loss():
-        logits = discriminator(generate(config.batch_size), training=True)
+    def generator_loss(noise):
+        logits = discriminator(generator(noise, training=True), training=True)
         return cross_entropy(ops.ones_like(logits), logits)
 
     def adam():
@@ -83,15 +88,14 @@ def main(config, run):
         )
         return keras.optimizers.Adam(schedule, beta_1=0.5)
 
-    discriminator_step = gradient_step(
-        discriminator_loss, discriminator, adam(), reads=[generator, seed_generator]
-    )
-    generator_step = gradient_step(
-        generator_loss, generator, adam(), reads=[discriminator, seed_generator]
-    )
+    discriminator_step = gradient_step(discriminator_loss, discriminator, adam(), reads=[generator])
+    generator_step = gradient_step(generator_loss, generator, adam(), reads=[discriminator])
     for _ in run.epochs():
-        for (real,) in run.batches(train):
-            run.log(discriminator_loss=discriminator_step(real), generator_loss=generator_step())
+        for real, noise_1, noise_2 in run.batches(train, with_noise):
+            run.log(
+                discriminator_loss=discriminator_step(real, noise_1),
+                generator_loss=generator_step(noise_2),
+            )
         generated = samples(len(validation[0]))
         run.log(validation_distance=distance(generated, validation[0]))
 

@@ -48,12 +48,15 @@ class Options:
             inside a package and needs no network; auto is tfds where it can be had, else embedded
         precision: mixed_float16 and mixed_bfloat16: layers compute in half precision, on GPUs
             made for it faster; weights, their updates, statistics and losses stay in float32
+        ulps: units in the last place that are added to each initial weight: shows how far apart
+            rounding alone carries two runs
         runs: folder for run folders
     """
 
     backend: Literal["tensorflow", "jax", "torch"] = field(default_factory=keras.backend.backend)
     data: Literal["auto", "tfds", "embedded"] = "auto"
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    ulps: Annotated[int, _integer(gte=0, lte=1000)] = 0
     runs: Path = Path("runs")
 
 

@@ -87,6 +87,41 @@ def _draw_runs(axes, quantity, runs):
         _plot(axes, validation, marker="o", markersize=4, color=color, label=label)
 
 
+@_styled
+def one_curve(curves, differences):
+    """A seed's curves on all backends, over each other, and how far apart they lie.
+
+    Args:
+        curves: {backend: ``SavedRun``} of one seed.
+        differences: {label: [(steps,) values, one for each seed]}; drawn is the largest so far,
+            for each seed and, full, for all.
+    """
+    figure = _figure(7.2, 5.4)
+    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+    # Curves that are equal hide each other: each is drawn thinner than the one below it.
+    widths = np.linspace(7, 1, len(curves))
+    for color, width, (label, run) in zip(_COLORS, widths, curves.items(), strict=False):
+        name = next(name for name in run.steps[0] if name.endswith("loss"))
+        _plot(above, _series(run.steps, name), color=color, linewidth=width, label=label)
+    above.set_title(words(name))
+    for color, (label, seeds) in zip(_COLORS[3:], differences.items(), strict=False):
+        steps = min(map(len, seeds))
+        so_far = np.array([np.maximum.accumulate(values[:steps]) for values in seeds])
+        for values in so_far:
+            _plot(below, (range(1, steps + 1), values), color=color, alpha=0.35, linewidth=0.8)
+        _plot(below, (range(1, steps + 1), so_far.max(axis=0)), color=color, label=label)
+    below.set_title("largest relative difference so far")
+    below.set_xlabel("step")
+    below.set_xscale("log")
+    below.xaxis.set_major_formatter("{x:g}")
+    below.set_yscale("log")
+    _make_logarithmic(above)
+    for axes in (above, below):
+        axes.grid()
+        axes.legend(fontsize="small")
+    return figure
+
+
 def _make_logarithmic(axes):
     from matplotlib.ticker import LogLocator, NullFormatter
 

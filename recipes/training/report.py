@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 from tqdm import tqdm
 
-from recipes.training import plots
+from recipes.training import curves, plots
 from recipes.training.folder import whole_file
 from recipes.training.progress import figure
 from recipes.training.saved_run import read_run
@@ -67,6 +67,34 @@ def write_comparison(folders):
         ),
         commands=[run.description["command"] for run in runs],
     )
+
+
+def write_curves(folders):
+    """Writes a page with the curves of one seed on several backends; returns (path, table).
+
+    Args:
+        folders: run folders of one recipe: at least two backends for each seed, and for scale
+            runs of ``--ulps 1``.
+
+    Raises:
+        InputError: one is no run folder, or they cannot be compared.
+        CannotWrite: the disk is full, or the folder is gone or read-only.
+    """
+    runs = [read_run(folder) for folder in folders]
+    grouped = curves.group(runs)
+    table = curves.table(curves.measured(grouped))
+    path = _write_page(
+        Path(f"curves-{datetime.now():%Y%m%d-%H%M%S}.html"),
+        "curves.html.jinja",
+        recipe=runs[0].description["recipe"],
+        seeds=grouped.seeds,
+        picture=base64.b64encode(_png(curves.picture(grouped))).decode("ascii"),
+        table=table,
+        data=runs[0].description["data"]["description"],
+        devices=sorted({run.description["device"] for run in runs}),
+        commands=[run.description["command"] for run in runs],
+    )
+    return path, table
 
 
 def save_picture(drawn, path):

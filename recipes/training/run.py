@@ -15,6 +15,7 @@ Its folder holds, when the run is over:
     model.keras     and the recipe's pictures, curves, report.html
 """
 
+import contextlib
 import json
 import math
 import shutil
@@ -32,6 +33,7 @@ from recipes.training.event_files import EventFiles
 from recipes.training.folder import GrowingFile, make_folder, whole_file, write_json
 from recipes.training.progress import Progress, figures
 from recipes.training.report import save_picture, write_report
+from zoo.initial_weights import draw_weights, remembered_initializers
 
 VALIDATION_FRACTION = 0.1
 _SECONDS_BETWEEN_FETCHES = 0.5
@@ -73,8 +75,10 @@ class Run:
         # Rows whose values are still on the device, each with its number of steps if stacked.
         self._pending = []
         keras.utils.set_random_seed(config.seed)
-        self._policy = keras.config.dtype_policy()
+        self._settings = contextlib.ExitStack()  # of Keras, for the time of the run
+        self._settings.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_dtype_policy(options.precision)
+        self._settings.enter_context(remembered_initializers())
         print(f"{recipe} on {options.backend}, {self._description['device']}", flush=True)
 
     def load(self, module):
@@ -102,6 +106,17 @@ class Run:
             )
         return self._config.epochs * steps
 
+    def initialize(self, *models):
+        """Draws the initial weights of all models that are trained: the seed decides them.
+
+        They are the same, bit for bit, on every backend. Call it once, with all models.
+        """
+        draw_weights(*models, seed=self._config.seed)
+        if self._options.ulps:
+            for weight in {id(each): each for model in models for each in model.weights}.values():
+                value = keras.ops.convert_to_numpy(weight)
+                weight.assign(value + self._options.ulps * np.spacing(value))
+
     def epochs(self):
         """Counts the epochs from 1; what is logged after the batches of one is written there."""
         for epoch in range(1, self._config.epochs + 1):
@@ -122,11 +137,16 @@ class Run:
         self._progress.close()
         self._row = self._position()
 
-    def batches(self, split, stack=None):
+    def batches(self, split, transform=None, stack=None):
         """The batches of this epoch: tuples of arrays, shuffled by (seed, epoch).
 
-        With ``stack``, so many of them at a time, along a new first axis, for ``gradient_steps``;
-        the last of an epoch may be fewer. What is logged then has a value for each.
+        Args:
+            split: tuple of arrays of one length.
+            transform: ``transform(random, *batch)`` returns the batch to train on: augmentation,
+                or noise as one more array. ``random`` is a NumPy generator of this batch alone,
+                decided by (seed, epoch, position), so it draws the same on every backend.
+            stack: so many batches at a time, along a new first axis, for ``gradient_steps``; the
+                last of an epoch may be fewer. What is logged then has a value for each.
         """
         if self._progress is None:
             self._progress = Progress(self._recipe, self.total_steps(split))
@@ -135,7 +155,7 @@ class Run:
         self._steps_of_epoch = 0
         fetched = time.perf_counter()
         for batch in batching.batches(
-            split, self._config.batch_size, self._config.seed, self._epoch, stack
+            split, self._config.batch_size, self._config.seed, self._epoch, transform, stack
         ):
             steps = len(batch[0]) if stack else 1
             self._step += steps
@@ -186,7 +206,7 @@ class Run:
             elif kind is KeyboardInterrupt:
                 self._write_pending()
         finally:
-            keras.config.set_dtype_policy(self._policy)
+            self._settings.close()
             for file in (self._metrics, self._timings, self._events):
                 file.close()
         if self._step == 0 and kind is not None and issubclass(kind, (InputError, CannotWrite)):
