@@ -135,7 +135,9 @@ def curve_table(results=CURVES):
         recipe, seeds = result["recipe"], len(result["seeds"])
         floor = " and ".join(TITLES[backend] for backend in result["moved"])
         source = result["data"]["description"].partition(":")[0]
-        backends = ", ".join(TITLES[backend] for backend in result["backends"])
+        backends = ", ".join(
+            TITLES[backend] for backend in BACKENDS if backend in result["backends"]
+        )
         heads = [
             f"`{recipe}`, {source}, largest of {seeds} seed{'s' if seeds > 1 else ''}",
             f"between {backends}",

@@ -77,7 +77,7 @@ def installed(printed):
 def test_help_names_every_target(make):
     code, printed, _ = make()
     assert code == 0
-    for target in ("recipe", "list", "test", "lint", "docs", "bench", "tables", "help"):
+    for target in ("recipe", "list", "test", "lint", "docs", "bench", "tables", "curves", "help"):
         assert f"make {target}" in printed
     assert "then tensorflow: tensorflow." in printed
 
@@ -156,6 +156,41 @@ def test_test_runs_each_gpu_build_in_its_own_environment(make, gpu):
     ]
 
 
+def test_curves_trains_each_seed_on_each_backend_and_one_with_moved_weights(make, tmp_path):
+    """With stand-ins for the environment's Python, which prints its words, and for date."""
+    python = 'echo "$KERAS_BACKEND" "$@"; case "$*" in *"--seed 9"*) exit 3;; esac'
+    program(tmp_path / ".venv" / "bin" / "python", python)
+    program(tmp_path / "tools" / "date", "echo NOW")
+    for extra in ("tensorflow-cpu", "jax", "torch"):
+        (tmp_path / ".venv" / f"installed-{extra}").touch()
+    words = ("curves", "NAME=cnn_mnist", "ARGS=--epochs 2", "BACKEND=jax")
+
+    def runs(seed):
+        run = f"-m recipes run cnn_mnist --seed {seed} --runs runs/curves-NOW"
+        return [
+            *(f"{backend} {run} --epochs 2" for backend in BACKENDS),
+            f"jax {run} --ulps 1 --epochs 2",
+        ]
+
+    compare = " -m recipes curves runs/curves-NOW/cnn_mnist/*"
+    code, printed, _ = make(*words)
+    assert (code, printed.splitlines()) == (0, [*runs(0), compare])
+    assert make(*words, "SEEDS=3 4")[1].splitlines() == [*runs(3), *runs(4), compare]
+    # What fails ends it.
+    code, printed, _ = make(*words, "SEEDS=9 4")
+    assert (code, printed.splitlines()) == (2, runs(9)[:1])
+
+
+def test_curves_runs_each_gpu_build_in_its_own_environment(make, gpu):
+    _, printed, _ = make("-n", "curves", "NAME=cnn_mnist")
+    assert installed(printed) == [
+        (f".venv-{backend}-cuda", f"{backend}-cuda") for backend in BACKENDS
+    ]
+    for backend in BACKENDS:
+        run = f"KERAS_BACKEND={backend} .venv-{backend}-cuda/bin/python -m recipes run cnn_mnist "
+        assert run in printed
+
+
 @pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
 def test_lint_installs_no_backend(make, accelerator):
     environment = {"cpu": ".venv", "cuda": ".venv-jax-cuda"}[accelerator]
@@ -213,6 +248,7 @@ def test_test_runs_every_backend_or_the_one_that_is_named(make):
     [
         (["recipe"], "give a name, as in make recipe NAME=cnn_mnist"),
         (["bench"], "give a name"),
+        (["curves"], "give a name"),
         (["recipe", "NAME=cnn_mnist", "BACKEND=theano"], "there is no backend theano"),
         (["recipe", "NAME=cnn_mnist", "ACCELERATOR=tpu"], "there is no accelerator tpu"),
         (["recipe", "NAME=cnn_mnist", "PYTHON=no-such-python"], "cannot run no-such-python"),

@@ -49,9 +49,9 @@ def group(runs):
     seeds = sorted({run.description["options"]["seed"] for run in runs})
     backends = {seed: {} for seed in seeds}
     moved = {seed: {} for seed in seeds}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.description["options"]["backend"]):
         options = run.description["options"]
-        kind = moved if options["ulps"] else backends
+        kind = moved if options.get("ulps") else backends
         there = kind[options["seed"]].setdefault(options["backend"], run)
         if there is not run:
             raise InputError(

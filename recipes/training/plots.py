@@ -60,8 +60,7 @@ def curves(runs):
             _draw_run(axes, quantity, *runs.values())
         else:
             _draw_runs(axes, quantity, runs)
-        lines = [line.get_ydata() for line in axes.get_lines()]
-        if quantity.endswith("loss") and min(map(min, lines)) > 0:
+        if quantity.endswith("loss"):
             _make_logarithmic(axes)
         axes.set_xlabel("step")
         axes.set_title(words(quantity))
@@ -99,7 +98,7 @@ def one_curve(curves, differences):
     figure = _figure(7.2, 5.4)
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     # Curves that are equal hide each other: each is drawn thinner than the one below it.
-    widths = np.linspace(7, 1, len(curves))
+    widths = 2.4 ** np.arange(len(curves))[::-1]
     for color, width, (label, run) in zip(_COLORS, widths, curves.items(), strict=False):
         name = next(name for name in run.steps[0] if name.endswith("loss"))
         _plot(above, _series(run.steps, name), color=color, linewidth=width, label=label)
@@ -114,7 +113,8 @@ def one_curve(curves, differences):
     below.set_xlabel("step")
     below.set_xscale("log")
     below.xaxis.set_major_formatter("{x:g}")
-    below.set_yscale("log")
+    if any(max(line.get_ydata()) > 0 for line in below.get_lines()):
+        below.set_yscale("log")  # leaves zeros out
     _make_logarithmic(above)
     for axes in (above, below):
         axes.grid()
@@ -123,8 +123,11 @@ def one_curve(curves, differences):
 
 
 def _make_logarithmic(axes):
+    """Logarithmic values, where all are positive."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    if min(min(line.get_ydata()) for line in axes.get_lines()) <= 0:
+        return
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")  # 0.05 and not 5 x 10^-2

@@ -92,6 +92,30 @@ def test_report_and_compare_import_no_keras(tmp_path):
     assert "2 runs compared" in page.read_text("utf-8")
 
 
+def test_curves_prints_the_table_and_imports_no_keras(tmp_path):
+    folders = [
+        str(toy_run.write(tmp_path / name, options={"backend": name, "seed": 0}))
+        for name in ("jax", "torch")
+    ]
+    script = (
+        "import os, sys; from recipes.__main__ import main\n"
+        "os.chdir(sys.argv[1])\n"
+        "assert main(['curves', *sys.argv[2:]]) == 0\n"
+        "assert not {'keras', 'tensorflow', 'jax', 'torch', 'cyclopts'} & set(sys.modules)"
+    )
+    done = process("-c", script, str(tmp_path), *folders, KERAS_BACKEND="theano")
+    assert (done.returncode, done.stderr) == (0, "")
+    (page,) = tmp_path.glob("curves-*.html")
+    assert done.stdout.splitlines() == [
+        "largest difference       backends          1 ulp",
+        "first step                0.0e+00               ",
+        "first 4 steps             0.0e+00               ",
+        "test accuracy         0.00 points               ",
+        "test loss                       0               ",
+        f"curves: {page.name}",
+    ]
+
+
 def test_show_prints_the_recipe():
     shown = process("-m", "recipes", "show", "cnn_mnist")
     assert shown.stdout == (CHECKOUT / "recipes" / "cnn_mnist.py").read_text("utf-8")
@@ -271,6 +295,13 @@ def test_a_runs_folder_that_cannot_be_written(fails, tmp_path):
     assert code == 2
     assert "cannot write a run folder in file/cnn_mnist (Not a directory)" in line
     assert "--runs" in line
+
+
+def test_curves_of_one_run_are_none(fails, tmp_path):
+    toy_run.write(tmp_path / "run")
+    code, line = fails("curves", "run")
+    assert code == 2
+    assert line.startswith("seed 0 has runs on jax: name its runs on two or more")
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import keras
@@ -19,6 +20,12 @@ from recipes.training.gradient_step import gradient_step
 TINY_ARGUMENTS = {
     "lenet5": {"input_shape": (32, 32, 2), "num_classes": 3},
     "mnist_cnn": {"input_shape": (4, 4, 2), "num_classes": 5},
+}
+# The same on every backend, with seed 0: a checksum of the initial weights, and the first loss in
+# training, to 1e-5 between any two.
+STARTS = {
+    "lenet5": (0xCF37B1CF, 1.07080787),
+    "mnist_cnn": (0x9BF455A3, 2.23342264),
 }
 BATCH = 6
 
@@ -124,6 +131,20 @@ def test_every_weight_has_a_gradient(name):
     for path in before:
         assert np.all(np.isfinite(after[path])), path
         assert np.any(after[path] != before[path]), path
+
+
+@every_model
+def test_every_backend_starts_from_the_same_weights_with_the_same_loss(name):
+    model, (images, labels) = zoo.build(name, seed=0, **tiny_arguments(name)), tiny_batch(name)
+    checksum = 0
+    for value in model.get_weights():
+        checksum = zlib.crc32(np.ascontiguousarray(value), checksum)
+    loss = ops.convert_to_numpy(cross_entropy(labels, model(images, training=True)))
+    if name not in STARTS:
+        pytest.fail(f'no row in STARTS of {__file__}: add "{name}": (0x{checksum:08x}, {loss:.9g})')
+    weights, first_loss = STARTS[name]
+    assert hex(checksum) == hex(weights)
+    assert loss == pytest.approx(first_loss, rel=5e-6)
 
 
 @every_model

@@ -82,3 +82,45 @@ def test_the_cut_is_no_epochs_shuffle():
     validation = set(cut_validation(SPLIT, 0.1, seed=0)[1][0])
     for epoch in range(1, 4):
         assert set(next(batches(SPLIT, 10, seed=0, epoch=epoch))[0]) != validation
+
+
+def shift(random, numbers, tens):
+    """A stand-in for augmentation: what was drawn is added, and is another array."""
+    drawn = random.integers(0, 1000, len(numbers))
+    return numbers + drawn, tens, drawn
+
+
+def test_a_transform_gets_the_batch_and_random_numbers_that_are_its_own():
+    plain = list(batches(SPLIT, 10, 1, 1))
+    found = list(batches(SPLIT, 10, 1, 1, shift))
+    for (numbers, tens), (moved, same, drawn) in zip(plain, found, strict=True):
+        np.testing.assert_array_equal(moved, numbers + drawn)
+        np.testing.assert_array_equal(same, tens)
+    assert len({tuple(drawn) for _, _, drawn in found}) == 10
+
+
+def test_seed_epoch_and_position_decide_what_a_transform_draws():
+    def drawn(seed, epoch, batch_size=10):
+        return [tuple(each[2][:5]) for each in batches(SPLIT, batch_size, seed, epoch, shift)]
+
+    assert drawn(1, 2) == drawn(1, 2)
+    assert len({*drawn(1, 2), *drawn(1, 1), *drawn(2, 1), *drawn(2, 2)}) == 40
+    # Not the number of values drawn for the batches before: a run goes on from any position.
+    assert drawn(1, 2, batch_size=9)[:10] == [each[:5] for each in drawn(1, 2)]
+
+
+def test_what_a_transform_draws_comes_from_a_stream_of_its_own():
+    _, _, drawn = list(batches(SPLIT, 10, 1, 2, shift))[3]
+    seeds = np.random.SeedSequence(1, spawn_key=(1, 2, 3))
+    np.testing.assert_array_equal(drawn, np.random.default_rng(seeds).integers(0, 1000, 10))
+
+
+def test_stacks_of_transformed_batches_are_the_same_batches():
+    single = list(batches(SPLIT, 10, 1, 1, shift))
+    stacks = list(batches(SPLIT, 10, 1, 1, shift, stack=4))
+    assert [len(stacked[0]) for stacked in stacks] == [4, 4, 2]
+    for part in (0, 1, 2):
+        np.testing.assert_array_equal(
+            np.concatenate([stacked[part] for stacked in stacks]),
+            np.stack([batch[part] for batch in single]),
+        )

@@ -123,6 +123,43 @@ def test_curves_of_runs_with_other_quantities():
     assert legend(drawn["generator_loss"].axes[0]) == ["b"]
 
 
+def test_one_curve():
+    """The backends' losses over each other, and below them how far apart they lie."""
+    drawn = plots.one_curve(
+        {"jax": RUN, "torch": RUN, "tensorflow": SLOWER},
+        {"backends": [[1e-7, 1e-3, 1e-5], [1e-6, 1e-6, 1e-2, 1]], "floor": [[1e-8, 1e-4]]},
+    )
+    above, below = drawn.axes
+    assert above.get_title() == "loss"
+    assert [points(line) for line in above.lines] == [
+        [[1, 4], [2, 2], [3, 1], [4, 0.5]],
+        [[1, 4], [2, 2], [3, 1], [4, 0.5]],
+        [[1, 8], [2, 7]],
+    ]
+    # Equal curves hide each other unless what is drawn later is thinner.
+    widths = [line.get_linewidth() for line in above.lines]
+    assert widths[0] > 2 * widths[1] > 4 * widths[2] > 0
+    assert len({line.get_color() for line in above.lines + below.lines}) == 5
+    assert legend(above) == ["jax", "torch", "tensorflow"]
+
+    first, second, all_, floor, all_floor = below.lines
+    assert points(first) == [[1, 1e-7], [2, 1e-3], [3, 1e-3]]
+    assert points(second) == [[1, 1e-6], [2, 1e-6], [3, 1e-2]]
+    assert points(all_) == [[1, 1e-6], [2, 1e-3], [3, 1e-2]]
+    assert points(floor) == points(all_floor) == [[1, 1e-8], [2, 1e-4]]
+    assert first.get_alpha() == second.get_alpha() == floor.get_alpha() < 0.5
+    assert legend(below) == ["backends", "floor"]
+    assert (below.get_xscale(), below.get_yscale(), below.get_xlabel()) == ("log", "log", "step")
+    assert above.get_xlim() == below.get_xlim()
+
+
+def test_one_curve_of_runs_that_are_equal():
+    drawn = plots.one_curve({"jax": RUN, "torch": RUN}, {"backends": [[0.0, 0.0]]})
+    _, below = drawn.axes
+    assert points(below.lines[-1]) == [[1, 0], [2, 0]]
+    assert below.get_yscale() == "linear"  # matplotlib would warn
+
+
 def test_more_runs_than_colours_are_all_drawn():
     (axes,) = plots.curves({f"run {i}": saved(steps([i + 1.0])) for i in range(9)})["loss"].axes
     assert [points(line) for line in axes.lines] == [[[1, i + 1.0]] for i in range(9)]

@@ -36,8 +36,8 @@ class Config:
     seed: int = 0
 
 
-def start(tmp_path, precision="float32", **changes):
-    return Run("toy", Config(**changes), Options(runs=tmp_path, precision=precision))
+def start(tmp_path, precision="float32", ulps=0, **changes):
+    return Run("toy", Config(**changes), Options(runs=tmp_path, precision=precision, ulps=ulps))
 
 
 def train(run, loss=lambda step: step):
@@ -121,6 +121,63 @@ def test_a_stack_may_log_one_value_for_all_its_steps(tmp_path):
                 run.log(rate=0.5)
         run.log(test_loss=0.5)
     assert [row["rate"] for row in rows(run) if "rate" in row] == [0.5, 0.5, 0.5]
+
+
+def initialized(tmp_path, **changes):
+    """Weights of two models of a run, after it has initialized them."""
+    with start(tmp_path, **changes) as run:
+        models = model(), model()
+        run.initialize(*models)
+        train(run)
+    return [value for each in models for value in each.get_weights()]
+
+
+def test_the_seed_decides_the_initial_weights(tmp_path):
+    kernel, _, another, _ = initialized(tmp_path)
+    expected = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(0, 0)))
+    limit = np.float32((6 / 5) ** 0.5)
+    np.testing.assert_allclose(
+        kernel, expected.random((3, 2), "float32") * 2 * limit - limit, rtol=0, atol=1e-7
+    )
+    np.testing.assert_array_equal(initialized(tmp_path)[2], another)
+    assert not np.array_equal(kernel, another)
+    assert not np.array_equal(initialized(tmp_path, seed=1)[0], kernel)
+
+
+@pytest.mark.parametrize("ulps", [1, 3])
+def test_ulps_move_each_weight_by_units_in_the_last_place(tmp_path, ulps):
+    for moved, value in zip(initialized(tmp_path, ulps=ulps), initialized(tmp_path), strict=True):
+        distance = moved.view("int32") - value.view("int32")
+        # Of a bias, which is zero, the smallest numbers there are; a backend may round them off.
+        assert np.all(distance == ulps) or np.all((value == 0) & (np.abs(moved) < 1e-37))
+
+
+def test_layers_are_those_of_keras_again_after_the_run(tmp_path):
+    before = keras.layers.Layer.add_weight
+    with start(tmp_path) as run:
+        assert keras.layers.Layer.add_weight is not before
+        train(run)
+    assert keras.layers.Layer.add_weight is before
+
+
+def test_a_transform_makes_the_batches_that_are_trained_on(tmp_path):
+    def noise(random, numbers):
+        return numbers, random.random(len(numbers))
+
+    def drawn(seed):
+        found = []
+        with start(tmp_path, seed=seed) as run:
+            for _ in run.epochs():
+                for numbers, noise_ in run.batches(SPLIT, noise):
+                    run.log(loss=1.0)
+                    found.append((*numbers, *noise_))
+            run.log(test_loss=0.5)
+        return found
+
+    first = drawn(0)
+    assert len(set(first)) == 6
+    assert drawn(0) == first
+    assert not set(drawn(1)) & set(first)
 
 
 def test_values_logged_apart_share_a_row(tmp_path):
