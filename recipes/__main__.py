@@ -161,8 +161,8 @@ def _curves(command):
     from recipes.training.report import write_curves
 
     page, table = write_curves(command.runs)
+    table = [["largest difference", "backends", "1 ulp"], *table]
     width = max(len(name) for name, *_ in table)
-    print(f"{'largest difference':{width}}  {'backends':>13}  {'1 ulp':>13}")
     for name, *cells in table:
         print(f"{name:{width}}", *(f"{cell:>13}" for cell in cells), sep="  ")
     print(f"curves: {page}")
