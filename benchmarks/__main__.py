@@ -4,7 +4,15 @@ import importlib
 import os
 import sys
 
-NAMES = ("custom_layers", "memory", "operations", "recipe_epoch", "start", "training_step")
+NAMES = (
+    "custom_layers",
+    "initial_weights",
+    "memory",
+    "operations",
+    "recipe_epoch",
+    "start",
+    "training_step",
+)
 
 if __name__ == "__main__":
     name, *rest = sys.argv[1:] or [""]

@@ -59,16 +59,16 @@ def main(config, run):
     run.initialize(generator, discriminator)
     cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
-    def noise(random, count):
+    def draw_noise(random, count):
         return random.standard_normal((count, config.noise_width), "float32")
 
     def with_noise(random, real):
         """The batch of a step: noise for the discriminator's step and for the generator's."""
-        return real, noise(random, len(real)), noise(random, len(real))
+        return real, draw_noise(random, len(real)), draw_noise(random, len(real))
 
     def samples(count):
         """Generated numbers, of the same noise at every call."""
-        generated = generator(noise(np.random.default_rng(config.seed), count))
+        generated = generator(draw_noise(np.random.default_rng(config.seed), count))
         return ops.convert_to_numpy(generated).astype("float32")
 
     def discriminator_loss(real, noise):

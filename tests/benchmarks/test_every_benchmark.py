@@ -10,6 +10,7 @@ from keras import layers
 
 from benchmarks import (
     custom_layers,
+    initial_weights,
     memory,
     networks,
     operations,
@@ -253,3 +254,22 @@ def test_a_ratio_is_that_of_each_round():
         "theirs": 3.0,
         "fastest": "native graph",
     }
+
+
+def test_initial_weights_times_a_build_with_and_without_a_seed(tmp_path, monkeypatch):
+    timed = []
+
+    def seconds(sides, rounds):
+        timed.append([sides[side]().get_weights()[0] for side in ("ours", "ours", "theirs")])
+        return {side: [1.0] * rounds for side in sides}
+
+    monkeypatch.setattr(initial_weights, "seconds", seconds)
+    initial_weights.main(width=4, rounds=3, folder=tmp_path)
+    for ours, again, theirs in timed:
+        np.testing.assert_array_equal(ours, again)
+        assert not np.array_equal(ours, theirs)
+    rows = results(tmp_path, "initial_weights")["rows"]
+    assert [row["what"] for row in rows] == [
+        "build of mnist_cnn, with a seed / without, seconds",
+        "build of VGG-16's dense layers, with a seed / without, seconds",
+    ]
