@@ -122,6 +122,84 @@ def test_a_run_that_proves_nothing_is_refused(tmp_path, results, test, changes, 
     assert not list(results.iterdir())
 
 
+def test_a_run_from_moved_weights_is_refused(tmp_path, results):
+    run = write_run(tmp_path / "a", {"test_loss": 0.1}, options={"backend": "jax", "ulps": 1})
+    with pytest.raises(InputError, match="began with moved weights"):
+        tables.publish(run, results)
+
+
+def test_published_curves_are_one_curve():
+    """Five seeds: the first step to 1e-6, ten to 1e-3, 50 to 2e-2 and 10 times what chaos does,
+    and the test accuracy to 0.3 points."""
+    (result,) = tables._read(tables.CURVES)
+    assert result["recipe"] == "cnn_mnist"
+    assert result["data"]["source"] == "tfds"
+    assert len(result["seeds"]) == 5
+    assert sorted(result["backends"]) == sorted(tables.BACKENDS)
+    assert len(result["git_commit"]) == 40
+    config = importlib.import_module("recipes.cnn_mnist").Config()
+    for name, value in vars(config).items():
+        assert name == "seed" or result["options"][name] == value
+    for steps, bound in {"1": 1e-6, "10": 1e-3, "50": 2e-2}.items():
+        assert len(result["steps"][steps]["backends"]) == 5
+        assert max(result["steps"][steps]["backends"]) <= bound
+    fifty = result["steps"]["50"]
+    assert len(fifty["floor"]) == 5
+    assert max(fifty["backends"]) <= 10 * max(fifty["floor"])
+    assert max(result["test"]["test_accuracy"]["backends"]) <= 0.003
+
+
+def write_curves(folder, **changes):
+    """Runs of one seed on two backends, whose losses are 2.0, and one from moved weights."""
+    return [
+        write_run(
+            folder / f"{backend}-{ulps}",
+            **{"test": {"test_accuracy": 0.5 + 0.1 * ulps}, **changes},
+            options={"backend": backend, "seed": 3, "ulps": ulps, "runs": "there", "epochs": 1},
+        )
+        for backend, ulps in (("jax", 0), ("torch", 0), ("torch", 1))
+    ]
+
+
+def test_published_curves_are_in_the_readme(tmp_path, results):
+    tables.publish_curves(write_curves(tmp_path), results)
+    kept = json.loads((results / "toy.json").read_text())
+    assert kept["seeds"] == [3]
+    assert kept["backends"] == ["jax", "torch"]
+    assert kept["moved"] == ["torch"]
+    assert kept["options"] == {"epochs": 1}
+    assert kept["git_commit"] == DESCRIPTION["git_commit"]
+    assert (results / "toy.png").read_bytes()[:4] == b"\x89PNG"
+    assert tables.curve_table(results).splitlines() == [
+        "![toy: the loss on each backend, and how far apart they lie](docs/curves/toy.png)",
+        "",
+        "| `toy`, ten numbers, largest of 1 seed | between JAX, PyTorch "
+        "| PyTorch, weights moved by one unit in the last place |",
+        "| --- | --- | --- |",
+        "| first step | 0.0e+00 | 0.0e+00 |",
+        "| test accuracy | 0.00 points | 10.00 points |",
+    ]
+    assert tables.machine([results]) == "Measured on a processor, 2026-02-03.\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"test": None}, "is not over"), ({"git_commit": "0123-dirty"}, r"no commit \(0123-dirty\)")],
+)
+def test_curves_that_prove_nothing_are_refused(tmp_path, results, changes, message):
+    with pytest.raises(InputError, match=message):
+        tables.publish_curves(write_curves(tmp_path, **changes), results)
+    assert not list(results.iterdir())
+
+
+def test_curves_of_several_commits_are_refused(tmp_path, results):
+    first, *others = write_curves(tmp_path)
+    other = write_curves(tmp_path / "other", git_commit="another")[1]
+    with pytest.raises(InputError, match="different commits"):
+        tables.publish_curves([first, other, others[1]], results)
+    assert not list(results.iterdir())
+
+
 def write_benchmark(results, name, backend, whats, device="a processor", accelerator=False):
     figures = {"median": 0.987, "lowest": 0.5, "highest": 2.0, "ours": 0.123, "theirs": 4.56}
     content = {
