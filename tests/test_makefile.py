@@ -181,6 +181,16 @@ def test_curves_trains_each_seed_on_each_backend_and_one_with_moved_weights(make
     assert (code, printed.splitlines()) == (2, runs(9)[:1])
 
 
+def test_tables_publishes_runs_and_curves(make):
+    def words(*given):
+        printed = make("-n", "tables", "BACKEND=jax", *given)[1].replace("\\\n", "")
+        return printed.splitlines()[-1].split()[2:]
+
+    assert words() == ["docs/tables.py"]
+    assert words("RUNS=a b") == ["docs/tables.py", "a", "b"]
+    assert words("RUNS=a", "CURVES=c d") == ["docs/tables.py", "a", "--curves", "c", "d"]
+
+
 def test_curves_runs_each_gpu_build_in_its_own_environment(make, gpu):
     _, printed, _ = make("-n", "curves", "NAME=cnn_mnist")
     assert installed(printed) == [

@@ -19,7 +19,7 @@ Distributions are those of keras.initializers:
     orthogonal         Saxe et al. 2013, arXiv:1312.6120
     random             uniform, normal, or normal within two standard deviations, as told
 
-An initializer's own seed does not count. What does not draw keeps its value: zeros, ones,
+An initializer's own seed does not count. What does not draw gives its own value: zeros, ones,
 constants, identity, arrays and functions.
 """
 
@@ -96,32 +96,34 @@ def draw_weights(*models, seed):
         if not model.built:
             raise ValueError(f"{model.name} has no weights yet: build it first.")
     variables = list({id(each): each for model in models for each in model.weights}.values())
-    draws = [_drawn_by(variable) for variable in variables]
-    for position, (variable, draw) in enumerate(zip(variables, draws, strict=True)):
-        if draw is not None:
+    for variable in variables:
+        _check(variable)
+    for position, variable in enumerate(variables):
+        initializer, shape = variable.remembered_initializer, tuple(variable.shape)
+        if type(initializer) in _DRAWN:
             seeds = np.random.SeedSequence(seed, spawn_key=(_STREAM, position))
-            shape = tuple(variable.shape)
-            initializer = variable.remembered_initializer
+            draw = _DRAWN[type(initializer)]
             variable.assign(draw(initializer, np.random.default_rng(seeds), shape))
+        else:
+            variable.assign(initializer(shape, dtype=variable.dtype))
 
 
-def _drawn_by(variable):
-    """The function that draws a weight; None for one that keeps the value it was made with."""
-    initializer = getattr(variable, "remembered_initializer", None)
-    if initializer is None:
+def _check(variable):
+    if not hasattr(variable, "remembered_initializer"):
         raise ValueError(
             f"the initializer of the weight {variable.path} is not known: make the model within "
             f"remembered_initializers()."
         )
-    if type(initializer) in _FIXED or not isinstance(initializer, initializers.Initializer):
-        return None
-    if type(initializer) not in _DRAWN:
+    initializer = variable.remembered_initializer
+    if isinstance(initializer, initializers.Initializer) and type(initializer) not in (
+        *_DRAWN,
+        *_FIXED,
+    ):
         raise ValueError(
             f"the weight {variable.path} has the initializer {type(initializer).__name__}, which "
             f"is not one of keras.initializers and cannot be drawn by NumPy: take one of those, "
-            f"or a function, whose value is kept."
+            f"or a function, whose value is taken as it is."
         )
-    return _DRAWN[type(initializer)]
 
 
 def _uniform(generator, shape, low, high):
@@ -199,10 +201,10 @@ _DRAWN = {
     ),
     initializers.Orthogonal: _orthogonal,
 }
-_FIXED = {
+_FIXED = (
     initializers.Constant,
     initializers.Identity,
     initializers.Ones,
     initializers.STFT,
     initializers.Zeros,
-}
+)

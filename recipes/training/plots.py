@@ -100,7 +100,7 @@ def one_curve(curves, differences):
     # Curves that are equal hide each other: each is drawn thinner than the one below it.
     widths = 2.4 ** np.arange(len(curves))[::-1]
     for color, width, (label, run) in zip(_COLORS, widths, curves.items(), strict=False):
-        name = next(name for name in run.steps[0] if name.endswith("loss"))
+        name = min(_quantities(run), key=lambda name: not name.endswith("loss"))  # the first loss
         _plot(above, _series(run.steps, name), color=color, linewidth=width, label=label)
     above.set_title(words(name))
     for color, (label, seeds) in zip(_COLORS[3:], differences.items(), strict=False):

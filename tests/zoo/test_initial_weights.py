@@ -203,7 +203,7 @@ def test_weights_of_a_layer_are_as_large_as_keras_makes_them(name):
             np.testing.assert_array_equal(our, their)
 
 
-def test_what_does_not_draw_keeps_its_value():
+def test_what_does_not_draw_gives_its_value():
     given = {
         "zeros": np.zeros((3, 3)),
         "ones": np.ones((3, 3)),
@@ -283,6 +283,19 @@ def test_neither_names_nor_what_was_built_before_decide():
     second = seeded(lambda: build("another"), 5).get_weights()
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_drawing_again_forgets_what_was_trained():
+    with remembered_initializers():
+        model = keras.Sequential(
+            [keras.Input((7, 4)), layers.LSTM(3), layers.BatchNormalization(), layers.Dense(2)]
+        )
+    draw_weights(model, seed=0)
+    first = model.get_weights()
+    model.set_weights([value + 1 for value in first])
+    draw_weights(model, seed=0)
+    for value, expected in zip(model.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(value, expected)
 
 
 def test_weights_of_several_models_differ_and_shared_ones_count_once():

@@ -153,6 +153,13 @@ def test_one_curve():
     assert above.get_xlim() == below.get_xlim()
 
 
+def test_one_curve_is_of_the_first_loss_or_else_of_the_first_figure():
+    both = saved([{"epoch": 1, "step": 1, "rate": 0.5, "first_loss": 1.0, "second_loss": 2.0}])
+    for run, name in ((both, "first loss"), (saved(steps([1.0], "reward")), "reward")):
+        above, _ = plots.one_curve({"jax": run, "torch": run}, {"backends": [[0.1]]}).axes
+        assert above.get_title() == name
+
+
 def test_one_curve_of_runs_that_are_equal():
     drawn = plots.one_curve({"jax": RUN, "torch": RUN}, {"backends": [[0.0, 0.0]]})
     _, below = drawn.axes
