@@ -306,6 +306,9 @@ def test_weights_of_several_models_differ_and_shared_ones_count_once():
     (kernel, _, first, _), (again, _, second, _) = (model.get_weights() for model in models)
     np.testing.assert_array_equal(kernel, again)
     assert not np.array_equal(first, second)
+    models[1].set_weights([np.ones_like(value) for value in models[1].get_weights()])
+    draw_weights(*models, seed=0)
+    np.testing.assert_array_equal(models[1].get_weights()[2], second)
     draw_weights(models[0], seed=0)
     for value, expected in zip(models[0].get_weights(), (kernel, None, first, None), strict=True):
         if expected is not None:
