@@ -132,16 +132,21 @@ def curve_table(results=CURVES):
     """How far apart the backends lie, with the picture, for each recipe that has curves."""
     parts = []
     for result in _read(results):
-        recipe, seeds = result["recipe"], len(result["seeds"])
+        recipe = result["recipe"]
         floor = " and ".join(TITLES[backend] for backend in result["moved"])
         source = result["data"]["description"].partition(":")[0]
         backends = ", ".join(
             TITLES[backend] for backend in BACKENDS if backend in result["backends"]
         )
+        found = next(iter(result["steps"].values()))
+        seeds, moved = (
+            f"largest of {len(found[kind])} seed{'s' if len(found[kind]) > 1 else ''}"
+            for kind in ("backends", "floor")
+        )
         heads = [
-            f"`{recipe}`, {source}, largest of {seeds} seed{'s' if seeds > 1 else ''}",
-            f"between {backends}",
-            f"{floor}, weights moved by one unit in the last place",
+            f"`{recipe}`, {source}",
+            f"between {backends}, {seeds}",
+            f"{floor}, weights moved by one unit in the last place, {moved}",
         ]
         parts.append(
             f"![{recipe}: the loss on each backend, and how far apart they lie]"

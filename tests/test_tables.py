@@ -144,7 +144,6 @@ def test_published_curves_are_one_curve():
         assert len(result["steps"][steps]["backends"]) == 5
         assert max(result["steps"][steps]["backends"]) <= bound
     fifty = result["steps"]["50"]
-    assert len(fifty["floor"]) == 5
     assert max(fifty["backends"]) <= 10 * max(fifty["floor"])
     assert max(result["test"]["test_accuracy"]["backends"]) <= 0.003
 
@@ -173,8 +172,8 @@ def test_published_curves_are_in_the_readme(tmp_path, results):
     assert tables.curve_table(results).splitlines() == [
         "![toy: the loss on each backend, and how far apart they lie](docs/curves/toy.png)",
         "",
-        "| `toy`, ten numbers, largest of 1 seed | between JAX, PyTorch "
-        "| PyTorch, weights moved by one unit in the last place |",
+        "| `toy`, ten numbers | between JAX, PyTorch, largest of 1 seed "
+        "| PyTorch, weights moved by one unit in the last place, largest of 1 seed |",
         "| --- | --- | --- |",
         "| first step | 0.0e+00 | 0.0e+00 |",
         "| test accuracy | 0.00 points | 10.00 points |",
