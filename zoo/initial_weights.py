@@ -95,7 +95,7 @@ def draw_weights(*models, seed):
     for model in models:
         if not model.built:
             raise ValueError(f"{model.name} has no weights yet: build it first.")
-    variables = list({id(each): each for model in models for each in model.weights}.values())
+    variables = weights_of(*models)
     for variable in variables:
         _check(variable)
     for position, variable in enumerate(variables):
@@ -106,6 +106,11 @@ def draw_weights(*models, seed):
             variable.assign(draw(initializer, np.random.default_rng(seeds), shape))
         else:
             variable.assign(initializer(shape, dtype=variable.dtype))
+
+
+def weights_of(*models):
+    """The weights of all models in their order, each once, also where models share it."""
+    return list({id(each): each for model in models for each in model.weights}.values())
 
 
 def _check(variable):

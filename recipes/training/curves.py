@@ -164,7 +164,7 @@ def _pairs(curves):
 
 
 def table(found):
-    """``measured`` as rows of text, heads first: the largest of all seeds."""
+    """``measured`` as rows of text: what, and the largest of all seeds of both measures."""
 
     def largest(cells, shown):
         return [shown(max(cells[kind])) if cells[kind] else "" for kind in ("backends", "floor")]
@@ -175,7 +175,7 @@ def table(found):
     ]
     for name, cells in found["test"].items():
         shown = _points if name.endswith("accuracy") else "{:.2g}".format
-        rows.append([name.replace("_", " "), *largest(cells, shown)])
+        rows.append([plots.words(name), *largest(cells, shown)])
     return rows
 
 

@@ -33,7 +33,7 @@ from recipes.training.event_files import EventFiles
 from recipes.training.folder import GrowingFile, make_folder, whole_file, write_json
 from recipes.training.progress import Progress, figures
 from recipes.training.report import save_picture, write_report
-from zoo.initial_weights import draw_weights, remembered_initializers
+from zoo.initial_weights import draw_weights, remembered_initializers, weights_of
 
 VALIDATION_FRACTION = 0.1
 _SECONDS_BETWEEN_FETCHES = 0.5
@@ -113,7 +113,7 @@ class Run:
         """
         draw_weights(*models, seed=self._config.seed)
         if self._options.ulps:
-            for weight in {id(each): each for model in models for each in model.weights}.values():
+            for weight in weights_of(*models):
                 value = keras.ops.convert_to_numpy(weight)
                 weight.assign(value + self._options.ulps * np.spacing(value))
 

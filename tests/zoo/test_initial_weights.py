@@ -120,10 +120,9 @@ def test_every_initializer_of_keras_is_known():
         if isinstance(each, type) and each is not initializers.Initializer
     }
     for each in classes:
-        arguments = {initializers.STFT: {}}.get(each, {})
         shape = {initializers.STFT: (16, 1, 9)}.get(each, (4, 4))
         try:
-            draw_one(each(**arguments), shape=shape)
+            draw_one(each(), shape=shape)
         except ValueError as error:
             pytest.fail(f"{each.__name__}: {error}")
     assert len(classes) >= 14
