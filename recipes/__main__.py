@@ -14,13 +14,17 @@ import os
 import sys
 from pathlib import Path
 
-from recipes.training.errors import CannotWrite, InputError, NonFiniteValue
+from recipes.training.errors import CannotWrite, InputError, NonFiniteValue, Terminated
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def main(arguments=None):
-    """Runs one command; returns the exit code: 0, 1 (a loss is no number), 2 (bad input), 130."""
+    """Runs one command; returns the exit code.
+
+    0, 1 (a loss is no number, or a file cannot be written), 2 (bad input), 130 (Ctrl-C) or 143
+    (SIGTERM).
+    """
     try:
         command = _parser().parse_args(arguments)
         command.function(command)
@@ -31,6 +35,9 @@ def main(arguments=None):
     except (NonFiniteValue, CannotWrite) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Terminated:
+        print("terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -53,6 +60,15 @@ def default_backend():
         return "tensorflow"
 
 
+def backend_of(run):
+    """The backend that a run computed on last; None where there is no run."""
+    try:
+        description = json.loads((Path(run) / "config.json").read_text("utf-8"))
+        return [description["options"], *description.get("resumed", ())][-1]["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(f"{message}. See {self.prog} --help.")
@@ -73,6 +89,12 @@ def _parser():
     command.add_argument("name", nargs="?", metavar="NAME")
     command.add_argument("options", nargs=argparse.REMAINDER, metavar="[options]")
     command.set_defaults(function=_run)
+
+    command = commands.add_parser("resume", help="go on with a run that was killed")
+    command.add_argument("--recipe", metavar="NAME", help="refuse a run of another recipe")
+    command.add_argument("run", metavar="RUN", help="a run folder")
+    command.add_argument("options", nargs=argparse.REMAINDER, metavar="[--backend other]")
+    command.set_defaults(function=_resume)
 
     command = commands.add_parser("predict", help="what the model of a run says of pictures")
     command.add_argument("--backend", default=default_backend())
@@ -109,12 +131,7 @@ def _show(command):
 
 def _run(command):
     _find(command)
-    # The full parser sees all options later, from the recipe that cannot be imported yet.
-    early = _Parser(
-        prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False
-    )
-    early.add_argument("--backend", default=default_backend())
-    _use_backend(early.parse_known_args(command.options)[0].backend, command.name)
+    _use_backend(_early_backend(command, default_backend()), command.name)
 
     from recipes.training.options import parse
 
@@ -122,12 +139,47 @@ def _run(command):
     parsed = parse(command.name, recipe.Config, command.options)
     if parsed is None:
         return  # help was asked for
-    config, options = parsed
+    _train(recipe, command.name, *parsed)
 
+
+def _early_backend(command, default):
+    """The backend among a command's options.
+
+    The full parser sees them later, from the recipe that cannot be imported yet.
+    """
+    early = _Parser(
+        prog=f"python -m recipes run {command.name}", add_help=False, allow_abbrev=False
+    )
+    early.add_argument("--backend", default=default)
+    return early.parse_known_args(command.options)[0].backend
+
+
+def _train(recipe, name, config, options, folder=None):
     from recipes.training.run import Run
 
-    with Run(command.name, config, options) as run:
+    with Run(name, config, options, folder) as run:
         recipe.main(config, run)
+
+
+def _resume(command):
+    from recipes.training.saved_run import read_description
+
+    description = read_description(command.run)
+    command.name = description["recipe"]
+    if command.recipe not in (None, command.name):
+        raise InputError(
+            f"{command.run} is a run of {command.name}, and not of {command.recipe}: name that"
+        )
+    _find(command)
+    folder = Path(command.run)
+    _use_backend(_early_backend(command, backend_of(folder)), command.name)
+
+    from recipes.training.resume import read_options
+
+    recipe = importlib.import_module(f"recipes.{command.name}")
+    parsed = read_options(folder, description, recipe.Config, command.options)
+    if parsed is not None:
+        _train(recipe, command.name, *parsed, folder)
 
 
 def _predict(command):

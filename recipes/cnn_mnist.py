@@ -67,7 +67,7 @@ def main(config, run):
         return cross_entropy(labels, model(images, training=True))
 
     step = gradient_step(compute_loss, model, optimizer)
-    for _ in run.epochs():
+    for _ in run.epochs(step):
         for batch in run.batches(train):
             run.log(loss=step(*batch))
         result = classify(model, validation)

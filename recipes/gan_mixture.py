@@ -90,7 +90,7 @@ def main(config, run):
 
     discriminator_step = gradient_step(discriminator_loss, discriminator, adam(), reads=[generator])
     generator_step = gradient_step(generator_loss, generator, adam(), reads=[discriminator])
-    for _ in run.epochs():
+    for _ in run.epochs(discriminator_step, generator_step):
         for real, noise_1, noise_2 in run.batches(train, with_noise):
             run.log(
                 discriminator_loss=discriminator_step(real, noise_1),

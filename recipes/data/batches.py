@@ -23,7 +23,7 @@ def batches_per_epoch(split, batch_size):
     return len(split[0]) // batch_size
 
 
-def batches(split, batch_size, seed, epoch, transform=None, stack=None):
+def batches(split, batch_size, seed, epoch, transform=None, stack=None, start=0):
     """The batches of one epoch, shuffled by (seed, epoch), each a tuple of arrays.
 
     Args:
@@ -35,6 +35,7 @@ def batches(split, batch_size, seed, epoch, transform=None, stack=None):
             noise as one more array. ``random`` is a NumPy generator of this batch alone, decided
             by (seed, epoch, position).
         stack: so many batches at a time, along a new first axis; the last may be fewer.
+        start: position of the first batch, from 0: those before it are left out.
 
     Raises:
         ValueError: ``stack`` is less than 1.
@@ -48,7 +49,7 @@ def batches(split, batch_size, seed, epoch, transform=None, stack=None):
         taken = _take(split, order[position])
         return transform(_random(seed, epoch, position), *taken) if transform else taken
 
-    made = map(batch, range(count))
+    made = map(batch, range(start, count))
     if stack is None:
         yield from made
     else:

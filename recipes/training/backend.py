@@ -66,6 +66,27 @@ def thread_count():
     return cores  # JAX takes them all
 
 
+def make_deterministic():
+    """Makes a GPU repeat its operations to the bit, as a CPU does anyway; it takes longer.
+
+    For the whole process, and before anything is computed: XLA reads its flags once.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    elif backend == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    else:
+        import torch
+
+        # What cuBLAS asks for.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+
+
 def _processor():
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:

@@ -1,12 +1,15 @@
 """What config.json records of a run."""
 
 import dataclasses
+import hashlib
 import shlex
 import subprocess
 from datetime import datetime
 from pathlib import Path
 
 from recipes.training import backend
+
+_CHECKOUT = Path(__file__).parents[2]
 
 
 def describe(recipe, config, options):
@@ -15,18 +18,43 @@ def describe(recipe, config, options):
     chosen["runs"] = str(options.runs)
     words = ["python", "-m", "recipes", "run", recipe]
     for name, value in chosen.items():
-        words += [f"--{name.replace('_', '-')}", str(value)]
+        name = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            words += [f"--{name}", str(value)]
     return {
         "recipe": recipe,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(words),
         "options": chosen,
+        **environment(options.deterministic),
+        "pictures": {},  # {file: caption}, filled by the recipe
+    }
+
+
+def environment(deterministic):
+    """What else decides the numbers of a run to the last bit, and ``repeatable``: whether it does.
+
+    On a CPU operations repeat to the bit, on a GPU only deterministic ones.
+    """
+    return {
         "device": backend.device(),
         "threads": backend.thread_count(),
         "versions": backend.versions(),
-        "git_commit": git_commit(Path(__file__).parents[2]),
-        "pictures": {},  # {file: caption}, filled by the recipe
+        "git_commit": git_commit(_CHECKOUT),
+        "code": code_checksum(_CHECKOUT),
+        "repeatable": deterministic or backend.accelerator() is None,
     }
+
+
+def code_checksum(checkout):
+    """The first digits of the SHA-256 of all our Python files: changes without a commit show."""
+    digest = hashlib.sha256()
+    for package in ("custom_layers", "zoo", "recipes"):
+        for path in sorted((checkout / package).rglob("*.py")):
+            digest.update(path.relative_to(checkout).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def git_commit(checkout):

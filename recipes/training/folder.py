@@ -4,9 +4,12 @@ import contextlib
 import errno
 import json
 import os
+import zlib
 from datetime import datetime
 
 from recipes.training.errors import CannotWrite, InputError
+
+UNFINISHED = "unfinished-"  # how the name of a file begins that is being written
 
 
 def make_folder(runs, recipe, backend_name):
@@ -44,18 +47,33 @@ def make_subfolder(path):
     return path
 
 
+def remove(path):
+    """Removes a file.
+
+    Raises:
+        CannotWrite: the folder is read-only.
+    """
+    with _writing(path):
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def whole_file(path):
     """Gives a temporary path beside ``path``, and renames it to ``path`` once it is complete.
 
+    It is on the disk then, also if the power fails.
+
     Raises:
         CannotWrite: the disk is full, or the folder is gone or read-only. No file is left.
     """
-    temporary = path.with_name(f"unfinished-{path.name}")
+    temporary = path.with_name(f"{UNFINISHED}{path.name}")
     try:
         with _writing(path):
             yield temporary
+            _sync(temporary)
             os.replace(temporary, path)
+            if os.name == "posix":  # elsewhere a folder cannot be opened
+                _sync(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -66,21 +84,38 @@ def write_json(path, content):
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def extent(path, size=None):
+    """(bytes, CRC-32) of a file, or of its first ``size`` bytes; None if it has not so many."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read() if size is None else file.read(size)
+    except FileNotFoundError:
+        content = b""
+    return (len(content), zlib.crc32(content)) if size in (None, len(content)) else None
+
+
 class GrowingFile:
     """A file to which whole records are appended: one that does not fit is not begun.
 
     Args:
-        path: the file, made anew.
+        path: the file.
+        kept: bytes of an old file that stay, those behind them go; None: the file is made anew,
+            and must not be there.
 
     Raises:
         CannotWrite: the disk is full, or the folder is gone or read-only; so does ``write``.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, kept=None):
         self._path = path
         with _writing(path):
             # Without a buffer, what is written is in the file, and a failure is known at once.
-            self._file = open(path, "xb", buffering=0)  # noqa: SIM115, closed by close()
+            if kept is None:
+                self._file = open(path, "xb", buffering=0)  # noqa: SIM115, closed by close()
+            else:
+                self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+                self._file.truncate(kept)
+        self.extent = extent(path)  # of what was written
 
     def write(self, record):
         """Appends bytes, all of them or none."""
@@ -96,9 +131,24 @@ class GrowingFile:
                 self._file.seek(status.st_size)
                 self._file.truncate()
                 raise
+        size, checksum = self.extent
+        self.extent = size + len(record), zlib.crc32(record, checksum)
+
+    def sync(self):
+        """Returns once what was written is on the disk, also if the power fails."""
+        with _writing(self._path):
+            os.fsync(self._file.fileno())
 
     def close(self):
         self._file.close()
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

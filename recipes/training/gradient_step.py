@@ -48,7 +48,10 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
 
     Returns:
         ``step(*batch)``, which takes arrays or tensors and returns what ``compute_loss``
-        returned, on the device. Losses are those before the update.
+        returned, on the device. Losses are those before the update. ``step.variables`` is the
+        state
+        that it carries from call to call, which a checkpoint must hold: what it trains, the
+        optimizer's variables, and what ``compute_loss`` reads, such as statistics and seeds.
 
     Raises:
         ValueError: a model is not built or has nothing to train. At the first step:
@@ -113,10 +116,12 @@ def _make_step(compute_loss, model, optimizer, reads, stacked):
             "the step."
         )
     make_step = {"tensorflow": _tensorflow_step, "jax": _jax_step, "torch": _torch_step}
-    step = make_step[keras.backend.backend()](
-        compute_loss, models, trained, state, optimizer, stacked
-    )
-    return _check_stacks(step) if stacked else step
+    make = make_step[keras.backend.backend()]
+    step = make(compute_loss, models, trained, state, optimizer, stacked)
+    if stacked:
+        step = _check_stacks(step)
+    step.variables = [*trained, *optimizer.variables, *state]
+    return step
 
 
 def _check_stacks(steps):

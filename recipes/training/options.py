@@ -48,6 +48,11 @@ class Options:
             inside a package and needs no network; auto is tfds where it can be had, else embedded
         precision: mixed_float16 and mixed_bfloat16: layers compute in half precision, on GPUs
             made for it faster; weights, their updates, statistics and losses stay in float32
+        deterministic: a GPU repeats its operations to the bit, and takes longer; a CPU always does
+        patience: epochs without a better validation loss after which the run stops; its weights
+            are those of the best epoch then; 0 trains to the end and keeps the last weights
+        min_delta: a validation loss is better that is lower by more than this
+        checkpoint_seconds: seconds from one checkpoint to the next within an epoch
         ulps: units in the last place that are added to each initial weight: shows how far apart
             rounding alone carries two runs
         runs: folder for run folders
@@ -56,17 +61,22 @@ class Options:
     backend: Literal["tensorflow", "jax", "torch"] = field(default_factory=keras.backend.backend)
     data: Literal["auto", "tfds", "embedded"] = "auto"
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    deterministic: bool = False
+    patience: Annotated[int, _integer(gte=0)] = 0
+    min_delta: Annotated[float, Parameter(validator=Number(gte=0, lt=math.inf))] = 0.0
+    checkpoint_seconds: PositiveFloat = 60.0
     ulps: Annotated[int, _integer(gte=0, lte=1000)] = 0
     runs: Path = Path("runs")
 
 
-def parse(recipe, config_class, arguments):
+def parse(recipe, config_class, arguments, defaults=None):
     """(Config, Options) of a recipe's command line, or None if it asked for help, now printed.
 
     Args:
         recipe: the recipe's name.
         config_class: its frozen dataclass.
         arguments: the words after the recipe's name.
+        defaults: (Config, Options) of what is not among them; None: their own defaults.
 
     Raises:
         InputError: an option is unknown, or a value is out of range or of the wrong type.
@@ -79,7 +89,7 @@ def parse(recipe, config_class, arguments):
         result_action="return_value",
     )
 
-    defaults = config_class(), Options()
+    defaults = defaults or (config_class(), Options())
 
     @app.default
     def collect(

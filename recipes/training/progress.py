@@ -10,17 +10,22 @@ _SECONDS_BETWEEN_LINES = 10
 class Progress:
     """Shows the steps of a whole run, with the latest figures, the rate and the time left."""
 
-    def __init__(self, title, total_steps):
+    def __init__(self, title, total_steps, done=0):
         self._title = title
         # disable=None: no bar where the output is not a terminal
-        self._bar = tqdm(total=total_steps, unit="step", disable=None, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total_steps, initial=done, unit="step", disable=None, dynamic_ncols=True
+        )
+        self._done = done  # before this process
         self._step = 0
         self._training_seconds = 0.0
+        self._training = False
 
     def begin_epoch(self, name):
         self._name = name
         self._bar.set_description(f"{self._title} {name}")
         self._resumed = self._spoken = time.perf_counter()
+        self._training = True
 
     def step(self, count=1):
         self._step += count
@@ -36,16 +41,22 @@ class Progress:
             return
         self._spoken = now
         rate = self._step / (self._training_seconds + now - self._resumed)
-        left = tqdm.format_interval((self._bar.total - self._step) / rate)
+        step = self._done + self._step
+        left = tqdm.format_interval((self._bar.total - step) / rate)
         print(
-            f"{self._name}  step {self._step}/{self._bar.total}  {figures(values)}  "
+            f"{self._name}  step {step}/{self._bar.total}  {figures(values)}  "
             f"{rate:.1f} steps/s  {left} left",
             flush=True,
         )
 
+    def training_seconds(self):
+        """Seconds that the batches of this epoch have taken so far, in this process."""
+        return time.perf_counter() - self._resumed if self._training else 0.0
+
     def end_training(self):
         """The batches of an epoch are through; returns the seconds that they took."""
-        seconds = time.perf_counter() - self._resumed
+        seconds = self.training_seconds()
+        self._training = False
         self._training_seconds += seconds
         return seconds
 

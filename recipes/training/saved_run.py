@@ -56,10 +56,10 @@ def read_run(folder):
         InputError: it is no run folder, or a file in it is damaged.
     """
     folder = Path(folder)
+    description = read_description(folder)
     try:
-        description = json.loads((folder / "config.json").read_text("utf-8"))
-        rows = _rows(folder / "metrics.jsonl")
-        timings = _rows(folder / "timings.jsonl")
+        rows = read_rows(folder / "metrics.jsonl")
+        timings = read_rows(folder / "timings.jsonl")
         run = SavedRun(
             folder=folder,
             description=description,
@@ -69,9 +69,26 @@ def read_run(folder):
             timings=[row for row in timings if "epoch" in row],
             seconds=next((row["seconds"] for row in timings if "epoch" not in row), None),
         )
-        _ = run.name, run.steps_per_second, [description[name] for name in _RECORDED]
+        _ = run.name, run.steps_per_second
         _ = [(row["epoch"], row["step"]) for row in rows]
         return run
+    except OSError as error:
+        raise InputError(f"cannot read the run in {folder}: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+
+
+def read_description(folder):
+    """The content of a run folder's config.json.
+
+    Raises:
+        InputError: it is no run folder, or the file is damaged.
+    """
+    folder = Path(folder)
+    try:
+        description = json.loads((folder / "config.json").read_text("utf-8"))
+        _ = description["recipe"], [description[name] for name in _RECORDED]
+        return description
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{folder} is no run folder, it has no config.json: name one such as "
@@ -80,12 +97,16 @@ def read_run(folder):
     except OSError as error:
         raise InputError(f"cannot read the run in {folder}: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"the run in {folder} is damaged ({type(error).__name__}: {error}): run it again"
-        ) from None
+        raise _damaged(folder, error) from None
 
 
-def _rows(path):
+def _damaged(folder, error):
+    return InputError(
+        f"the run in {folder} is damaged ({type(error).__name__}: {error}): run it again"
+    )
+
+
+def read_rows(path):
     """The whole lines of a file of JSON rows; the last may be on its way."""
     *lines, _ = path.read_text("utf-8").split("\n") if path.exists() else [""]
     rows = [json.loads(line) for line in lines]
