@@ -3,8 +3,11 @@
 import contextlib
 import os
 import resource
+import subprocess
 import tempfile
 from pathlib import Path
+
+import pytest
 
 NOBODY = 65534
 
@@ -42,3 +45,19 @@ def read_only(folder):
         if user == 0:
             os.seteuid(0)
         folder.chmod(mode)
+
+
+@contextlib.contextmanager
+def small_disk(folder, kilobytes):
+    """A file system of its own in ``folder``, of so many kB; skips the test where none can be."""
+    disk = folder / "disk"
+    disk.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+    try:
+        subprocess.run(words, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root can mount a small disk")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -155,6 +155,7 @@ def _kill_at_random(name, kills, seed):
                 if process.returncode:
                     raise SystemExit(f"{process.args} failed with {process.returncode}:\n{errors}")
                 folder = folder or next(runs.glob("*/*"))
+            if folder and "finished" in json.loads((folder / "config.json").read_text("utf-8")):
                 finished += 1
                 same += trained(folder) == trained(calm)
                 print(f"over: {same} of {finished} runs are the undisturbed one", flush=True)

@@ -272,9 +272,12 @@ class Run:
         try:
             if kind is None:
                 self._finish()
-            elif interrupted and self._variables is not None and self._between_steps:
-                self._save_checkpoint()
-                self._checkpoints.wait()
+            elif interrupted and self._variables is not None:
+                if self._between_steps:
+                    self._save_checkpoint()
+                    self._checkpoints.wait()
+                else:
+                    self._write_pending()
         finally:
             self._interrupts.__exit__()
             self._settings.close()

@@ -140,9 +140,9 @@ def test_run_trains_and_leaves_a_run_folder_from_which_the_model_loads(tmp_path)
     assert folder.name.endswith(f"-{BACKEND}")
     assert ran.stdout.splitlines()[-1] == f"run folder: {folder}"
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "model.keras",
-        "report.html", "curve_loss.png", "curve_accuracy.png", "confusion.png", "mistakes.png",
-        "samples.png",
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "checkpoints",
+        "model.keras", "report.html", "curve_loss.png", "curve_accuracy.png", "confusion.png",
+        "mistakes.png", "samples.png",
     }  # fmt: skip
 
     config = json.loads((folder / "config.json").read_text())
@@ -195,7 +195,7 @@ def test_a_full_disk_ends_a_process_with_exit_code_1(tmp_path):
     assert line.startswith(f"error: cannot write {folder / 'model.keras'} (")
     assert line.endswith("): make room, or use another folder")
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard",
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "checkpoints",
     }  # fmt: skip
 
     # What was written before is whole, and has a report.
@@ -322,7 +322,10 @@ def test_ctrl_c_is_exit_code_130(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", BACKEND)
     monkeypatch.setattr(gan_mixture, "main", lambda *_: signal.raise_signal(signal.SIGINT))
     assert command_line.main(["run", "gan_mixture", "--runs", str(tmp_path)]) == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    (folder,) = (tmp_path / "gan_mixture").iterdir()
+    assert capsys.readouterr().err == (
+        f"it goes on with: python -m recipes resume {folder}\ninterrupted\n"
+    )
 
 
 def test_a_loss_that_turns_nan_stops_with_exit_code_1(fails, tmp_path):

@@ -138,8 +138,8 @@ def test_the_model_and_the_report_are_there(run_twice, name):
     curves = [f"curve_{quantity}.png" for quantity in CURVES[name]]
     pictures = [f"{picture}.png" for picture in PICTURES[name]]
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "model.keras",
-        "report.html", *curves, *pictures,
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "checkpoints",
+        "model.keras", "report.html", *curves, *pictures,
     }  # fmt: skip
     model = keras.models.load_model(folder / "model.keras")
     run = read_run(folder)

@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -27,6 +28,7 @@ from tests.full_disk import files_end_at, read_only, writable_folder
 
 BACKEND = keras.backend.backend()
 SPLIT = (np.arange(10),)
+STEP = SimpleNamespace(variables=[])  # of a run that trains nothing
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def start(tmp_path, precision="float32", ulps=0, **changes):
 def train(run, loss=lambda step: step):
     """Runs the skeleton of a recipe; losses are tensors, as those of a step are."""
     step = 0
-    for epoch in run.epochs():
+    for epoch in run.epochs(STEP):
         for (numbers,) in run.batches(SPLIT):
             step += 1
             run.log(loss=ops.convert_to_tensor(float(loss(step))), largest=int(numbers.max()))
@@ -80,7 +82,7 @@ def test_stacked_batches_write_the_rows_of_single_ones(tmp_path):
     with start(tmp_path) as single:
         train(single)
     with start(tmp_path) as stacked:
-        for epoch in stacked.epochs():
+        for epoch in stacked.epochs(STEP):
             first = 3 * epoch - 2
             for (numbers,) in stacked.batches(SPLIT, stack=2):
                 losses = ops.convert_to_tensor(np.arange(first, first + len(numbers), 1.0))
@@ -102,7 +104,7 @@ def test_stacked_batches_count_as_steps_in_progress_and_timings(tmp_path, capsys
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
     monkeypatch.setattr(run_module, "_SECONDS_BETWEEN_FETCHES", 0)
     with start(tmp_path, epochs=1) as run:
-        for _ in run.epochs():
+        for _ in run.epochs(STEP):
             for _ in run.batches(SPLIT, stack=2):
                 run.log(rate=0.5)
                 time.sleep(0.02)
@@ -116,7 +118,7 @@ def test_stacked_batches_count_as_steps_in_progress_and_timings(tmp_path, capsys
 
 def test_a_stack_may_log_one_value_for_all_its_steps(tmp_path):
     with start(tmp_path, epochs=1) as run:
-        for _ in run.epochs():
+        for _ in run.epochs(STEP):
             for _ in run.batches(SPLIT, stack=2):
                 run.log(rate=0.5)
         run.log(test_loss=0.5)
@@ -167,7 +169,7 @@ def test_a_transform_makes_the_batches_that_are_trained_on(tmp_path):
     def drawn(seed):
         found = []
         with start(tmp_path, seed=seed) as run:
-            for _ in run.epochs():
+            for _ in run.epochs(STEP):
                 for numbers, noise_ in run.batches(SPLIT, noise):
                     run.log(loss=1.0)
                     found.append((*numbers, *noise_))
@@ -182,7 +184,7 @@ def test_a_transform_makes_the_batches_that_are_trained_on(tmp_path):
 
 def test_values_logged_apart_share_a_row(tmp_path):
     with start(tmp_path, epochs=1) as run:
-        for _ in run.epochs():
+        for _ in run.epochs(STEP):
             for _ in run.batches(SPLIT):
                 run.log(loss=1.0)
                 run.log(other=2.0)
@@ -200,7 +202,7 @@ def test_values_logged_apart_share_a_row(tmp_path):
 
 def test_the_mean_of_an_epoch_is_over_the_steps_that_logged_the_value(tmp_path):
     with start(tmp_path, epochs=1) as run:
-        for _ in run.epochs():
+        for _ in run.epochs(STEP):
             for position, _ in enumerate(run.batches(SPLIT)):
                 run.log(loss=1.0)
                 if position == 1:
@@ -276,8 +278,8 @@ def test_the_folder_holds_whole_files_only(tmp_path):
         run.save(model())
         run.picture("samples", Figure(), "A picture.")
     assert {path.name for path in run.folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "model.keras",
-        "curve_loss.png", "curve_largest.png", "samples.png", "report.html",
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "checkpoints",
+        "model.keras", "curve_loss.png", "curve_largest.png", "samples.png", "report.html",
     }  # fmt: skip
     loaded = keras.models.load_model(run.folder / "model.keras")
     assert loaded.count_params() == 8
@@ -340,7 +342,7 @@ def test_a_loss_that_is_no_finite_number_stops_the_run_and_names_the_step(tmp_pa
 def test_a_validation_figure_that_is_no_finite_number_stops_the_run(tmp_path):
     with pytest.raises(NonFiniteValue, match="validation_loss became nan at step 3 of epoch 1"):
         with start(tmp_path) as run:
-            for _ in run.epochs():
+            for _ in run.epochs(STEP):
                 for _ in run.batches(SPLIT):
                     run.log(loss=1.0)
                 run.log(validation_loss=float("nan"))
@@ -349,7 +351,7 @@ def test_a_validation_figure_that_is_no_finite_number_stops_the_run(tmp_path):
 def test_ctrl_c_keeps_the_steps_so_far(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         with start(tmp_path) as run:
-            for _ in run.epochs():
+            for _ in run.epochs(STEP):
                 for position, _ in enumerate(run.batches(SPLIT)):
                     if position == 2:
                         raise KeyboardInterrupt
@@ -421,7 +423,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_rows(tmp_path, capsys):
             with start(tmp_path, epochs=60) as run:
                 train(run)
     assert {path.name for path in run.folder.iterdir()} == {
-        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard",
+        "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "checkpoints",
     }  # fmt: skip
     saved = read_run(run.folder)
     assert len(saved.steps) > 50
@@ -442,7 +444,7 @@ def test_a_folder_that_is_removed_ends_the_run_and_is_not_made_again(tmp_path, b
     with pytest.raises(CannotWrite) as caught:
         with start(tmp_path) as run:
             remove("the first row")
-            for epoch in run.epochs():
+            for epoch in run.epochs(STEP):
                 for position, _ in enumerate(run.batches(SPLIT)):
                     if (epoch, position) == (2, 1):
                         remove("a step")
