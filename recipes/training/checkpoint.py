@@ -245,7 +245,7 @@ def normalized(path):
 
 def _copied(variable):
     """The value of a variable that no step changes any more, as NumPy."""
-    array = np.array(keras.ops.convert_to_numpy(variable))
+    array = np.array(keras.ops.convert_to_numpy(variable.value))
     # NumPy has no bfloat16 of its own; float32 holds all its values.
     return array.astype("float32") if array.dtype.kind == "V" else array
 

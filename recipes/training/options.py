@@ -69,14 +69,14 @@ class Options:
     runs: Path = Path("runs")
 
 
-def parse(recipe, config_class, arguments, defaults=None):
+def parse(recipe, config_class, arguments, options_class=Options):
     """(Config, Options) of a recipe's command line, or None if it asked for help, now printed.
 
     Args:
         recipe: the recipe's name.
         config_class: its frozen dataclass.
         arguments: the words after the recipe's name.
-        defaults: (Config, Options) of what is not among them; None: their own defaults.
+        options_class: ``Options``, or it with other defaults.
 
     Raises:
         InputError: an option is unknown, or a value is out of range or of the wrong type.
@@ -89,13 +89,13 @@ def parse(recipe, config_class, arguments, defaults=None):
         result_action="return_value",
     )
 
-    defaults = defaults or (config_class(), Options())
+    defaults = config_class(), options_class()
 
     @app.default
     def collect(
         *,
         config: Annotated[config_class, Parameter("*")] = defaults[0],
-        options: Annotated[Options, Parameter("*")] = defaults[1],
+        options: Annotated[options_class, Parameter("*")] = defaults[1],
     ):
         return config, options
 

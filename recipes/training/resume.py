@@ -34,21 +34,19 @@ def read_options(folder, description, config_class, words):
             f"a new one"
         )
     values = {**recorded, "runs": Path(recorded["runs"])}
-    config, options = (
-        each(**{name: values[name] for name in names})
-        for each, names in zip((config_class, Options), fields, strict=True)
-    )
-    parsed = parse(recipe, config_class, words, defaults=(config, options))
+    classes = [_with_defaults(each, values) for each in (config_class, Options)]
+    parsed = parse(recipe, classes[0], words, classes[1])
     if parsed is None:
         return None
-    found = {**dataclasses.asdict(parsed[0]), **dataclasses.asdict(parsed[1])}
+    config, options = map(dataclasses.asdict, parsed)
+    found = {**config, **options}
     for name, value in values.items():
         if found[name] != value and name != "backend":
             raise InputError(
                 f"{folder} was begun with {_option(name)} {value}, and not {found[name]}: leave "
                 f"the option out, or begin a new run"
             )
-    return parsed
+    return config_class(**config), Options(**options)
 
 
 def differences(before, now):
@@ -63,6 +61,20 @@ def differences(before, now):
         for name, (old, new) in sorted(pairs.items())
         if old != new
     ]
+
+
+def _with_defaults(dataclass, values):
+    """The same dataclass with other defaults."""
+    return dataclasses.make_dataclass(
+        dataclass.__name__,
+        [
+            (field.name, field.type, dataclasses.field(default=values[field.name]))
+            for field in dataclasses.fields(dataclass)
+        ],
+        bases=(dataclass,),
+        frozen=True,
+        namespace={"__doc__": dataclass.__doc__, "__module__": dataclass.__module__},
+    )
 
 
 def _option(name):
