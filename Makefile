@@ -5,6 +5,13 @@ PYTHON ?= python3
 BACKENDS := tensorflow jax torch
 # Whether BACKEND was given decides what `make test` tests; else it is what Keras would take.
 TESTED := $(or $(BACKEND),$(BACKENDS))
+ifdef RESUME
+# A run goes on with its own backend, unless another is named.
+BACKEND ?= $(shell $(PYTHON) -c "from recipes.__main__ import backend_of; print(backend_of('$(RESUME)') or '')")
+ifeq ($(BACKEND),)
+$(error there is no run in $(RESUME): name its folder, as in RESUME=runs/cnn_mnist/20260101-120000-jax)
+endif
+endif
 ifndef BACKEND
 BACKEND := $(shell $(PYTHON) -c "from recipes.__main__ import default_backend; print(default_backend())")
 endif
@@ -45,7 +52,7 @@ tools = $(environment)/installed-dev
 SEEDS ?= 0
 train = KERAS_BACKEND=$(1) $(call python,$(1)) -m recipes run $(NAME) --seed $$seed --runs $$runs
 
-.PHONY: help recipe curves list test lint docs bench tables name-needed $(BACKENDS:%=test-%)
+.PHONY: help recipe curves list test kills lint docs bench tables name-needed $(BACKENDS:%=test-%)
 .DEFAULT_GOAL := help
 # Two pips must not write into one environment at a time.
 .NOTPARALLEL:
@@ -53,10 +60,14 @@ train = KERAS_BACKEND=$(1) $(call python,$(1)) -m recipes run $(NAME) --seed $$s
 help:
 	@echo "make recipe NAME=cnn_mnist [BACKEND=tensorflow|jax|torch] [ARGS=\"--epochs 2\"]"
 	@echo "                     train a recipe; ARGS=--help lists its options"
+	@echo "make recipe NAME=cnn_mnist RESUME=runs/cnn_mnist/... [BACKEND=...]"
+	@echo "                     go on with a run that was killed"
 	@echo "make curves NAME=cnn_mnist [SEEDS=\"0 1\"] [ARGS=\"--data embedded\"]"
 	@echo "                     train on all three backends, and draw their curves over each other"
 	@echo "make list            list the recipes"
 	@echo "make test            run all tests on all three backends (BACKEND=jax: on one)"
+	@echo "make kills NAME=cnn_mnist [BACKEND=...] [KILLS=100]"
+	@echo "                     kill runs at random moments, resume them, and compare every bit"
 	@echo "make lint            check style"
 	@echo "make docs            write the API reference to build/docs/ and check its links"
 	@echo "make bench NAME=training_step [BACKEND=...]"
@@ -75,7 +86,8 @@ help:
 	@echo "build, set PIP_EXTRA_INDEX_URL to the CPU index that pytorch.org's install page names."
 
 recipe: name-needed $(call backend,$(BACKEND))
-	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m recipes run $(NAME) $(ARGS)
+	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m recipes $(if $(RESUME),resume \
+		--recipe $(NAME) '$(RESUME)' --backend $(BACKEND),run $(NAME)) $(ARGS)
 
 # The last run of a seed shows what rounding alone does, on BACKEND.
 curves: name-needed $(foreach each,$(BACKENDS),$(call backend,$(each)))
@@ -93,6 +105,10 @@ test: $(TESTED:%=test-%)
 .SECONDEXPANSION:
 $(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*)
 	KERAS_BACKEND=$* $(call python,$*) -m pytest $(ARGS)
+
+kills: name-needed $(call backend,$(BACKEND)) $(call tools,$(BACKEND))
+	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m tests.kills --recipe $(NAME) \
+		--kills $(or $(KILLS),100)
 
 lint: $(call tools,$(BACKEND))
 	$(call python,$(BACKEND)) -m ruff check

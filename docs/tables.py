@@ -62,7 +62,7 @@ def publish_curves(folders, results=CURVES):
     first = _publishable(min(runs, key=lambda run: run.description["started"]))
     if any(_publishable(run)["git_commit"] != first["git_commit"] for run in runs):
         raise InputError("the runs are of different commits: run all of one")
-    free = ("backend", "seed", "ulps", "runs")
+    free = ("backend", "seed", "ulps", "runs", "checkpoint_seconds")
     kept = {
         **{name: first[name] for name in first if name not in ("command", "test")},
         "options": {name: value for name, value in first["options"].items() if name not in free},
@@ -82,7 +82,13 @@ def _publishable(run):
         raise InputError(f"{run.folder} is not over: publish a run with test figures")
     if commit is None or commit.endswith("-dirty"):
         raise InputError(f"{run.folder} is of no commit ({commit}): commit first, and run it again")
-    kept = {name: value for name, value in run.description.items() if name != "pictures"}
+    if run.differences:
+        raise InputError(
+            f"{run.folder} was killed, and went on where {'; '.join(run.differences)}: publish a "
+            f"run of one machine and backend"
+        )
+    left_out = ("pictures", "resumed", "finished", "code", "repeatable")
+    kept = {name: value for name, value in run.description.items() if name not in left_out}
     return {**kept, "test": run.test}
 
 

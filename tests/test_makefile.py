@@ -1,5 +1,6 @@
 """What make would do, without doing it."""
 
+import json
 import os
 import re
 import shutil
@@ -77,7 +78,18 @@ def installed(printed):
 def test_help_names_every_target(make):
     code, printed, _ = make()
     assert code == 0
-    for target in ("recipe", "list", "test", "lint", "docs", "bench", "tables", "curves", "help"):
+    for target in (
+        "recipe",
+        "list",
+        "test",
+        "lint",
+        "docs",
+        "bench",
+        "tables",
+        "curves",
+        "kills",
+        "help",
+    ):
         assert f"make {target}" in printed
     assert "then tensorflow: tensorflow." in printed
 
@@ -104,6 +116,44 @@ def test_recipe_installs_and_runs_one_backend(make, words, changes, backend, ext
     assert "--constraint constraints.txt" in printed
     run = f"KERAS_BACKEND={backend} .venv/bin/python -m recipes run cnn_mnist --epochs 2"
     assert printed.splitlines()[-1] == run
+
+
+def write_run(folder, **more):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"options": {"backend": "jax"}, **more}))
+
+
+@pytest.mark.parametrize(
+    ("words", "resumed", "backend"),
+    [([], [], "jax"), ([], ["torch"], "torch"), (["BACKEND=tensorflow"], [], "tensorflow")],
+)
+def test_recipe_goes_on_with_a_run_on_its_backend(make, tmp_path, words, resumed, backend):
+    write_run(tmp_path / "my runs" / "1", resumed=[{"backend": name} for name in resumed])
+    code, printed, errors = make(
+        "-n", "recipe", "NAME=cnn_mnist", "RESUME=my runs/1", *words, KERAS_BACKEND="theano"
+    )
+    assert (code, errors) == (0, "")
+    extra = "tensorflow-cpu" if backend == "tensorflow" else backend
+    assert installed(printed) == [(".venv", extra)]
+    command = " ".join(printed.replace("\\\n", "").splitlines()[-1].split())
+    assert command == (
+        f"KERAS_BACKEND={backend} .venv/bin/python -m recipes resume --recipe cnn_mnist "
+        f"'my runs/1' --backend {backend}"
+    )
+
+
+def test_resume_names_a_run(make):
+    code, _, errors = make("recipe", "NAME=cnn_mnist", "RESUME=nowhere")
+    assert code == 2
+    assert "there is no run in nowhere: name its folder" in errors
+
+
+def test_kills_takes_a_recipe_and_a_number(make):
+    code, printed, _ = make("-n", "kills", "NAME=cnn_mnist", "BACKEND=jax", "KILLS=7")
+    assert code == 0
+    assert ("-m tests.kills --recipe cnn_mnist --kills 7") in " ".join(
+        printed.replace("\\\n", "").split()
+    )
 
 
 @pytest.mark.parametrize(

@@ -114,12 +114,24 @@ def test_publishing_again_replaces_the_run_of_the_same_backend_and_data(tmp_path
         (None, {}, "is not over"),
         ({"test_loss": 0.1}, {"git_commit": "0123-dirty"}, r"no commit \(0123-dirty\)"),
         ({"test_loss": 0.1}, {"git_commit": None}, r"no commit \(None\)"),
+        (
+            {"test_loss": 0.1},
+            {"resumed": [{"differences": []}, {"differences": ["threads was 1, is 2"]}]},
+            "was killed, and went on where threads was 1, is 2: publish",
+        ),
     ],
 )
 def test_a_run_that_proves_nothing_is_refused(tmp_path, results, test, changes, message):
     with pytest.raises(InputError, match=message):
         tables.publish(write_run(tmp_path / "a", test, **changes), results)
     assert not list(results.iterdir())
+
+
+def test_a_run_that_was_killed_and_went_on_to_the_same_bits_is_as_good(tmp_path, results):
+    run = write_run(tmp_path / "a", {"test_loss": 0.1}, resumed=[{"differences": []}])
+    tables.publish(run, results)
+    (kept,) = tables._read(results)
+    assert not kept.keys() & {"resumed", "finished", "code", "repeatable", "pictures"}
 
 
 def test_a_run_from_moved_weights_is_refused(tmp_path, results):

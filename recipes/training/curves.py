@@ -16,7 +16,7 @@ from recipes.training import plots
 from recipes.training.errors import InputError
 
 # Options in which the runs may differ.
-_FREE = ("backend", "seed", "ulps", "runs", "data")
+_FREE = ("backend", "seed", "ulps", "runs", "data", "checkpoint_seconds")
 _MARKS = (1, 10, 50, 500)
 
 
@@ -46,6 +46,12 @@ def group(runs):
         raise InputError(f"{first.folder} has no step yet: wait for its first")
     for run in others:
         _check_alike(first, run)
+    for run in runs:
+        if run.differences:
+            raise InputError(
+                f"{run.folder} was killed, and went on where {'; '.join(run.differences)}: name a "
+                f"run of one machine and backend"
+            )
     seeds = sorted({run.description["options"]["seed"] for run in runs})
     backends = {seed: {} for seed in seeds}
     moved = {seed: {} for seed in seeds}

@@ -37,6 +37,12 @@ class SavedRun(NamedTuple):
         return f"{self.description['recipe']}/{self.folder.resolve().name}"
 
     @property
+    def differences(self):
+        """What differed from before where the run was killed and went on: a phrase for each."""
+        resumed = self.description.get("resumed", ())
+        return [phrase for each in resumed for phrase in each["differences"]]
+
+    @property
     def steps_per_second(self):
         """Mean over all epochs but the first, which compiles; None before one is over.
 

@@ -124,3 +124,21 @@ def test_stacks_of_transformed_batches_are_the_same_batches():
             np.concatenate([stacked[part] for stacked in stacks]),
             np.stack([batch[part] for batch in single]),
         )
+
+
+@pytest.mark.parametrize("stack", [None, 2])
+@pytest.mark.parametrize("start", [0, 1, 3, 4])
+def test_batches_from_the_middle_of_an_epoch_are_those_of_the_whole(start, stack):
+    def noise(random, numbers):
+        return numbers, random.random(len(numbers))
+
+    split = (np.arange(13),)
+
+    def single(**options):
+        return [np.stack(each) for each in batches(split, 3, 1, 2, transform=noise, **options)]
+
+    np.testing.assert_array_equal(single(start=start), single()[start:])
+    if stack:
+        whole = [each for pair in batches(split, 3, 1, 2, noise, 1) for each in pair[0]]
+        rest = [each for pair in batches(split, 3, 1, 2, noise, stack, start) for each in pair[0]]
+        np.testing.assert_array_equal(rest, whole[start:])

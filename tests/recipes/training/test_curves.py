@@ -153,6 +153,14 @@ def test_runs_of_another_kind_are_refused(tmp_path, changes, message):
     assert f"{first} and {second} are not runs of one kind" in str(error.value)
 
 
+def test_a_run_that_went_on_elsewhere_is_refused(tmp_path):
+    first, second = write(tmp_path, "jax", [1.0]), write(tmp_path, "torch", [1.0], resumed=[
+        {"differences": []}, {"differences": ["backend was torch, is jax"]}
+    ])  # fmt: skip
+    with pytest.raises(InputError, match=f"{second} was killed, and went on where backend was"):
+        grouped([first, second])
+
+
 def test_data_may_be_named_or_found(tmp_path):
     options = {**OTHER_OPTIONS, "batch_size": 4, "data": "embedded"}
     second = write(tmp_path, "torch", [1.0], options=options)

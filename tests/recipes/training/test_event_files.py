@@ -132,10 +132,43 @@ def test_a_folder_that_was_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_is_made_anew(tmp_path):
-    (tmp_path / "tensorboard").mkdir()
-    with pytest.raises(CannotWrite, match="File exists"):
-        EventFiles(tmp_path / "tensorboard")
+def test_a_run_that_goes_on_keeps_what_was_there_and_writes_files_of_its_own(tmp_path):
+    first, rest = toy_run.ROWS[:3], toy_run.ROWS[3:]
+    events = EventFiles(tmp_path)
+    for row in first:
+        events.write(row)
+    sizes = dict(events.sizes)
+    assert sorted(name.partition("/")[0] for name in sizes) == ["training", "validation"]
+    kept = {name: (tmp_path / name).read_bytes() for name in sizes}
+    assert {name: len(content) for name, content in kept.items()} == sizes
+    for row in rest:  # which are lost
+        events.write(row)
+    events.close()
+
+    events = EventFiles(tmp_path, sizes)
+    assert events.sizes == sizes
+    assert {name: (tmp_path / name).read_bytes() for name in sizes} == kept
+    for row in rest:
+        events.write(row)
+    events.close()
+    write(tmp_path / "calm", toy_run.ROWS)
+    expected = scalars(tmp_path / "calm")
+    shutil.rmtree(tmp_path / "calm")
+    assert scalars(tmp_path) == expected
+    assert {name: (tmp_path / name).read_bytes() for name in sizes} == kept
+    assert len(events.sizes) == 5
+
+
+def test_what_is_gone_or_unknown_does_not_hinder(tmp_path):
+    write(tmp_path, toy_run.ROWS)
+    files = {path.parent.name: path for path in tmp_path.glob("*/*")}
+    names = {part: path.relative_to(tmp_path).as_posix() for part, path in files.items()}
+    files["training"].unlink()
+    size = files["validation"].stat().st_size
+    events = EventFiles(tmp_path, {names["training"]: 50, names["validation"]: size + 9, "x": 1})
+    assert events.sizes == {names["validation"]: size}
+    assert not files["test"].exists()
+    events.close()
 
 
 def _records(file):

@@ -1,14 +1,18 @@
 """Files are whole or absent, also where the kernel refuses what is written."""
 
 import json
+import os
 import shutil
 import threading
+import zlib
+from pathlib import Path
 
 import pytest
 
 from recipes.training.errors import CannotWrite, InputError
 from recipes.training.folder import (
     GrowingFile,
+    extent,
     make_folder,
     make_subfolder,
     whole_file,
@@ -119,6 +123,50 @@ def test_a_record_that_does_not_fit_is_not_begun(tmp_path, room):
     file.write(b" next")
     assert (tmp_path / "rows").read_bytes() == b"first record next"
     file.close()
+
+
+def test_a_growing_file_goes_on_where_it_is_told(tmp_path):
+    file = GrowingFile(tmp_path / "rows")
+    file.write(b"first\n")
+    size, checksum = file.extent
+    assert (size, checksum) == (6, zlib.crc32(b"first\n")) == extent(tmp_path / "rows")
+    file.write(b"second\nthi")
+    file.sync()
+    file.close()
+    assert extent(tmp_path / "rows", 6) == (6, checksum)
+    file = GrowingFile(tmp_path / "rows", kept=6)
+    assert (tmp_path / "rows").read_bytes() == b"first\n"
+    assert file.extent == (6, checksum)
+    file.write(b"2\n")
+    assert file.extent == (8, zlib.crc32(b"first\n2\n"))
+    file.close()
+    assert (tmp_path / "rows").read_bytes() == b"first\n2\n"
+    GrowingFile(tmp_path / "new", kept=0).close()
+    assert (tmp_path / "new").read_bytes() == b""
+
+
+def test_the_extent_of_what_is_not_there(tmp_path):
+    (tmp_path / "rows").write_bytes(b"123")
+    assert extent(tmp_path / "rows", 4) is None
+    assert extent(tmp_path / "rows", 0) == extent(tmp_path / "none") == (0, 0)
+    assert extent(tmp_path / "none", 1) is None
+
+
+def test_a_whole_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """Else a name without its content could be left when the power fails."""
+    done = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+
+    def fsync(descriptor):
+        done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        real["fsync"](descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(
+        os, "replace", lambda *pair: done.append("renamed") or real["replace"](*pair)
+    )
+    write_json(tmp_path / "file.json", {})
+    assert done == ["unfinished-file.json", "renamed", tmp_path.name]
 
 
 def test_a_file_that_was_removed_takes_no_records_in_silence(tmp_path):
