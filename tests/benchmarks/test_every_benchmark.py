@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 from benchmarks import (
+    checkpoints,
     custom_layers,
     initial_weights,
     memory,
@@ -83,6 +84,16 @@ def test_compiled_ways_train_alike():
     compiled = {"tensorflow": "ours, jit_compile", "jax": "ours", "torch": "native compiled"}
     assert compiled[BACKEND] in sides
     assert training_step.prove_equal(sides) < 1e-5
+
+
+def test_checkpoints_are_a_part_of_the_run(tmp_path):
+    checkpoints.main(epochs=2, rounds=1, folder=tmp_path)
+    training, writing = results(tmp_path, "checkpoints")["rows"]
+    assert training["what"].startswith("checkpoints of cnn_mnist, seconds of the training thread")
+    assert writing["what"].startswith("checkpoints of cnn_mnist, processor time of the writing")
+    for row in (training, writing):
+        assert 0 < row["median"] < 100
+        assert row["median"] == row["ours"] / row["theirs"]
 
 
 def test_sides_that_do_other_work_are_found():

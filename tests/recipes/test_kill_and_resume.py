@@ -27,6 +27,10 @@ COMMON = ["--data", "embedded", "--checkpoint-seconds", "0.001"]
 BOUNDS = {1: 1e-6, 10: 1e-3, 50: 2e-2}
 
 
+def test_every_recipe_is_killed():
+    assert sorted(OPTIONS) == sorted(command_line.recipes())
+
+
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     """The folder of a recipe's run that nobody disturbed."""
@@ -62,7 +66,7 @@ def killed(moment, name, runs):
         ("cnn_mnist", "report:1", {"steps": 12, "epochs": 2, "test": True}),
         ("cnn_mnist", "finish:1", {"steps": 12, "epochs": 2, "test": True}),
         ("gan_mixture", "training:1", {"steps": 0, "epochs": 0, "test": False}),
-        ("gan_mixture", "training:9", {"epochs": 0, "test": False}),
+        *((name, "training:4", {"epochs": 0, "test": False}) for name in OPTIONS),
     ],
 )
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(calm, name, moment, left, tmp_path, capsys):

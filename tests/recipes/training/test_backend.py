@@ -56,7 +56,8 @@ assert code == 0
 SAYS = {
     "tensorflow": "from tensorflow.python.framework import config as c\n"
     "print(c.is_op_determinism_enabled())",
-    "jax": "import os; print('--xla_gpu_deterministic_ops=true' in os.environ.get('XLA_FLAGS', ''))",
+    "jax": "import os\n"
+    "print('--xla_gpu_deterministic_ops=true' in os.environ.get('XLA_FLAGS', ''))",
     "torch": "import os, torch; print(torch.are_deterministic_algorithms_enabled()"
     " and os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':4096:8')",
 }
