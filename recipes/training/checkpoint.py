@@ -245,7 +245,9 @@ def normalized(path):
 
 def _copied(variable):
     """The value of a variable that no step changes any more, as NumPy."""
-    array = np.array(keras.ops.convert_to_numpy(variable.value))
+    array = keras.ops.convert_to_numpy(variable.value)
+    if not array.flags.owndata:  # a view of the backend's memory
+        array = array.copy()
     # NumPy has no bfloat16 of its own; float32 holds all its values.
     return array.astype("float32") if array.dtype.kind == "V" else array
 

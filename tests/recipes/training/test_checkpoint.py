@@ -101,6 +101,20 @@ def test_the_last_two_and_the_best_of_each_are_kept(checkpoints):
     assert len(files(checkpoints)) == 6
 
 
+def test_the_best_of_the_one_that_a_run_goes_on_from_is_kept_too(tmp_path):
+    first = Checkpoints(tmp_path)
+    for number in (1, 2, 3):
+        first.save(variables(), state(number), best=1)
+    first.wait()
+    first.close()
+    second = Checkpoints(tmp_path)
+    second.newest()
+    second.save(variables(), state(4), best=4)
+    second.wait()
+    assert [name[:6] for name in files(second)[::2]] == ["000001", "000003", "000004"]
+    second.close()
+
+
 def test_values_are_those_of_the_moment_of_saving(checkpoints, monkeypatch):
     """Also where the backend moves the memory itself, and the thread writes later."""
     saved = variables(first=1.0)

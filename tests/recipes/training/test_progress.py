@@ -67,3 +67,28 @@ def test_a_pipe_gets_a_line_at_times_with_rate_and_time_left(monkeypatch, capsys
 )
 def test_figures(values, expected):
     assert figures(values) == expected
+
+
+def test_what_was_done_before_counts_as_done_and_not_for_the_rate(monkeypatch, capsys):
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
+    shown = Progress("toy", total_steps=100, done=80)
+    shown.begin_epoch("epoch 4/5")
+    assert shown.training_seconds() == 0
+    for _ in range(10):
+        clock[0] += 2.0
+        shown.step()
+    assert shown.training_seconds() == 20
+    shown.show({"loss": 1.0})
+    assert "step 90/100  loss 1  0.5 steps/s  00:20 left" in capsys.readouterr().out
+    assert shown.end_training() == 20
+    assert shown.training_seconds() == 0
+    shown.close()
+
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    shown = Progress("toy", total_steps=100, done=80)
+    shown.begin_epoch("epoch 4/5")
+    shown.step()
+    shown.show({"loss": 1.0})
+    shown.close()
+    assert "81/100" in sys.stderr.getvalue()
