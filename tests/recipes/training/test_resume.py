@@ -252,14 +252,18 @@ def test_seconds_go_on_from_the_checkpoint(tmp_path):
     path = max((folder / "checkpoints").glob("*.json"))
     before = json.loads(path.read_text())["content"]["state"]["seconds"]
     assert before["run"] > before["training"] > 0
+    assert before["run"] > before["epoch"] > 0
+    change_state(folder, seconds={"run": 5000.0, "epoch": 2000.0, "training": 1000.0})
     resumed(folder)
-    timings = [json.loads(line) for line in (folder / "timings.jsonl").read_text().splitlines()]
-    assert [row.get("epoch") for row in timings] == [1, 2, 3, None]
-    assert timings[1]["training_seconds"] > before["training"]
-    assert timings[1]["seconds"] >= before["epoch"] > 0
-    assert timings[-1]["seconds"] >= sum(row["seconds"] for row in timings[:-1]) - 0.01
-    row = timings[1]
-    assert row["steps_per_second"] == pytest.approx(4 / row["training_seconds"], rel=0.02)
+    first, second, third, total = (
+        json.loads(line) for line in (folder / "timings.jsonl").read_text().splitlines()
+    )
+    assert first["seconds"] < 500
+    assert 1000 < second["training_seconds"] < 1500
+    assert 2000 < second["seconds"] < 2500
+    assert second["steps_per_second"] == pytest.approx(4 / second["training_seconds"], rel=0.02)
+    assert third["training_seconds"] < third["seconds"] < 500
+    assert 5000 < total["seconds"] < 5500
 
 
 def test_a_run_that_is_over_says_so(tmp_path):
