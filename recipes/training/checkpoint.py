@@ -202,10 +202,10 @@ class Checkpoints:
 
     def _write(self, number, variables, arrays, state, best, sync):
         for variable, array in zip(variables, arrays, strict=True):
-            if array.dtype.kind != "f":
+            if array.dtype.kind != "f" or np.isfinite(array).all():
                 continue
             # A buffer may be infinite, such as what masks attention.
-            if np.isnan(array).any() or (variable.trainable and np.isinf(array).any()):
+            if variable.trainable or np.isnan(array).any():
                 raise NonFiniteValue(
                     f"{variable.path} became NaN or infinite by step {state['step']}, and the run "
                     f"stops there: try a smaller --learning-rate"

@@ -242,7 +242,7 @@ def test_rows_behind_the_checkpoint_are_made_again_and_stand_once(tmp_path, calm
         file.write('{"epoch": 3, "st')
     for file in folder.glob("tensorboard/*/*"):
         file.write_bytes(file.read_bytes() + b"\x10\x00\x00")
-    (folder / "unfinished-model.keras").write_bytes(b"half")
+    (folder / "unfinished-samples.png").write_bytes(b"half")
     assert found(resumed(folder)) == calm
     assert not list(folder.rglob("unfinished-*"))
 
