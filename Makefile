@@ -6,10 +6,12 @@ BACKENDS := tensorflow jax torch
 # Whether BACKEND was given decides what `make test` tests; else it is what Keras would take.
 TESTED := $(or $(BACKEND),$(BACKENDS))
 ifdef RESUME
+ifndef BACKEND
 # A run goes on with its own backend, unless another is named.
-BACKEND ?= $(shell $(PYTHON) -c "from recipes.__main__ import backend_of; print(backend_of('$(RESUME)') or '')")
+BACKEND := $(shell $(PYTHON) -c "from recipes.__main__ import backend_of; print(backend_of('$(RESUME)') or '')")
 ifeq ($(BACKEND),)
 $(error there is no run in $(RESUME): name its folder, as in RESUME=runs/cnn_mnist/20260101-120000-jax)
+endif
 endif
 endif
 ifndef BACKEND
