@@ -15,7 +15,8 @@ class Interrupts:
     """Within it, SIGINT raises ``KeyboardInterrupt`` and SIGTERM ``Terminated``.
 
     While they are held, the first one waits for ``check`` or for the end of ``hold``; the second
-    is raised at once. Outside the main thread, where Python has no signals, nothing changes.
+    is raised at once. Nothing changes for a signal that is ignored, as in a job in the background
+    of a script, and outside the main thread, where Python has no signals.
     """
 
     def __init__(self):
@@ -25,7 +26,11 @@ class Interrupts:
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in _ERRORS}
+            self._before = {
+                number: signal.signal(number, self._receive)
+                for number in _ERRORS
+                if signal.getsignal(number) != signal.SIG_IGN
+            }
         return self
 
     def __exit__(self, *_):

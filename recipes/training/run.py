@@ -327,12 +327,16 @@ class Run:
 
     def _check_state(self, state):
         """Raises ``Damaged`` if a checkpoint does not belong here, or the rows before it do not."""
-        for name in ("recipe", "options"):
-            if state.get(name) != self._description[name]:
-                raise Damaged(
-                    f"is of another run ({name} {state.get(name)}, not {self._description[name]})"
-                )
         try:
+            theirs, ours = (
+                {"recipe": each["recipe"], **each["options"]} for each in (state, self._description)
+            )
+            differ = sorted(
+                name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name)
+            )
+            if differ:
+                told = (f"{name} is {theirs.get(name)}, not {ours.get(name)}" for name in differ)
+                raise Damaged(f"is of another run: {'; '.join(told)}")
             if not all(type(state[name]) is int and state[name] >= 0 for name in _POSITION):
                 raise ValueError("its position is no position")
             for name in ("metrics.jsonl", "timings.jsonl"):

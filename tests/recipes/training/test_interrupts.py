@@ -82,6 +82,19 @@ def test_the_handlers_from_before_come_back():
     assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As in a job that a script starts in the background: Ctrl-C is not meant for it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts():
+            send(signal.SIGINT)
+            with pytest.raises(Terminated):
+                send(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_another_thread_than_the_main_one_has_no_signals():
     reached = []
 

@@ -328,8 +328,9 @@ def change_state(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"recipe": "other"}, "is of another run (recipe other, not toy)"),
-        ({"options": {"seed": 1}}, "is of another run (options {'seed': 1}, not"),
+        ({"recipe": "other"}, "is of another run: recipe is other, not toy: "),
+        ({"options": {"seed": 1}}, "; seed is 1, not 0; "),
+        ({"options": None}, "is damaged: TypeError"),
         ({"step": -1}, "is damaged: ValueError"),
         ({"epoch": "2"}, "is damaged: ValueError"),
         ({"files": {"../../metrics.jsonl": [0, 0]}}, "is damaged: KeyError"),
