@@ -73,9 +73,9 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(calm, name, moment, left
     folder = killed(moment, name, tmp_path)
     run = read_run(folder)
     found = {"steps": len(run.steps), "epochs": len(run.epochs), "test": bool(run.test)}
-    if moment.startswith("training") and name == "cnn_mnist":
-        found["steps"], most = left["steps"], found["steps"]  # the last ones may be unwritten
-        assert most <= left["steps"]
+    if moment.startswith("training") and "steps" in left:
+        assert found["steps"] <= left["steps"]
+        found["steps"] = left["steps"]  # the last ones may be unwritten
     assert {key: found[key] for key in left} == left
     capsys.readouterr()
     assert command_line.main(["resume", str(folder)]) == 0
