@@ -62,10 +62,11 @@ def publish_curves(folders, results=CURVES):
     first = _publishable(min(runs, key=lambda run: run.description["started"]))
     if any(_publishable(run)["git_commit"] != first["git_commit"] for run in runs):
         raise InputError("the runs are of different commits: run all of one")
-    free = ("backend", "seed", "ulps", "runs", "checkpoint_seconds")
     kept = {
         **{name: first[name] for name in first if name not in ("command", "test")},
-        "options": {name: value for name, value in first["options"].items() if name not in free},
+        "options": {
+            name: value for name, value in first["options"].items() if name not in curves.FREE
+        },
         "seeds": grouped.seeds,
         "backends": list(grouped.backends[grouped.seeds[0]]),
         "moved": sorted({backend for found in grouped.moved.values() for backend in found}),

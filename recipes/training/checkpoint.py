@@ -58,9 +58,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder):
-        self.folder = folder / "checkpoints"
-        if not self.folder.is_dir():
-            make_subfolder(self.folder)
+        self.folder = make_subfolder(folder / "checkpoints")
         self._lock = filelock.FileLock(self.folder / "lock", blocking=False)
         try:
             self._lock.acquire()
@@ -130,7 +128,7 @@ class Checkpoints:
             except Damaged as error:
                 damaged.append((number, str(error)))
             else:
-                self._last = [(number, found.state.get("best_checkpoint"))]
+                self._last = [(number, found.state["best_checkpoint"])]
                 return found, damaged
         if damaged:
             number, reason = damaged[0]
@@ -159,6 +157,8 @@ class Checkpoints:
             ]
             expected = content["sha256"]
             found = Checkpoint(number, dict(content["state"]), variables)
+            if not isinstance(best := found.state["best_checkpoint"], int | None):
+                raise ValueError(f"{best!r} is no checkpoint")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise Damaged(f"is damaged: {rest.name}: {_reason(error)}") from None
         try:

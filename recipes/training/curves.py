@@ -16,7 +16,7 @@ from recipes.training import plots
 from recipes.training.errors import InputError
 
 # Options in which the runs may differ.
-_FREE = ("backend", "seed", "ulps", "runs", "data", "checkpoint_seconds")
+FREE = ("backend", "seed", "ulps", "runs", "data", "checkpoint_seconds")
 _MARKS = (1, 10, 50, 500)
 
 
@@ -84,7 +84,7 @@ def _check_alike(first, run):
         *(
             (name, value, run.description["options"].get(name))
             for name, value in first.description["options"].items()
-            if name not in _FREE
+            if name not in FREE
         ),
         ("data", *(each.description["data"]["description"] for each in (first, run))),
         (

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from recipes.training.folder import GrowingFile, make_subfolder, remove
+from recipes.training.folder import GrowingFile, cut, make_subfolder, remove
 
 
 class EventFiles:
@@ -32,13 +32,12 @@ class EventFiles:
         self._folder = folder
         self._writers = {}
         self.sizes = {}
-        if not folder.is_dir():
-            make_subfolder(folder)
+        make_subfolder(folder)
         for path in sorted(folder.glob("*/events.out.tfevents.*")):
             name = path.relative_to(folder).as_posix()
             size = min((kept or {}).get(name, 0), path.stat().st_size)
             if size:
-                GrowingFile(path, kept=size).close()
+                cut(path, size)
                 self.sizes[name] = size
             else:
                 remove(path)
@@ -58,9 +57,7 @@ class EventFiles:
 
     def _append(self, part, event):
         if part not in self._writers:
-            folder = self._folder / part
-            if not folder.is_dir():
-                make_subfolder(folder)
+            folder = make_subfolder(self._folder / part)
             # TensorBoard knows its files by this name, and reads them in its order.
             path = folder / f"events.out.tfevents.{time.time_ns():020}"
             file = GrowingFile(path)

@@ -37,13 +37,13 @@ def make_folder(runs, recipe, backend_name):
 
 
 def make_subfolder(path):
-    """Makes a folder within a run folder.
+    """Makes a folder within a run folder, if it is not there.
 
     Raises:
         CannotWrite: the disk is full, or the run folder is gone or read-only.
     """
     with _writing(path):
-        path.mkdir()
+        path.mkdir(exist_ok=True)
     return path
 
 
@@ -55,6 +55,16 @@ def remove(path):
     """
     with _writing(path):
         path.unlink(missing_ok=True)
+
+
+def cut(path, size):
+    """Takes away what a file has behind its first ``size`` bytes.
+
+    Raises:
+        CannotWrite: the file is read-only.
+    """
+    with _writing(path):
+        os.truncate(path, size)
 
 
 @contextlib.contextmanager

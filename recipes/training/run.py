@@ -278,14 +278,17 @@ class Run:
                     self._checkpoints.wait()
                 else:
                     self._write_pending()
+        except KeyboardInterrupt:  # while the report was written, say
+            interrupted = True
+            raise
         finally:
             self._interrupts.__exit__()
             self._settings.close()
             self._checkpoints.close()  # which may be writing, and then needs the files
             self._files.close()
-        if interrupted:
-            print(f"it goes on with: python -m recipes resume {self.folder}", file=sys.stderr)
-        elif self._new and self._step == 0 and isinstance(error, (InputError, CannotWrite)):
+            if interrupted:
+                print(f"it goes on with: python -m recipes resume {self.folder}", file=sys.stderr)
+        if self._new and self._step == 0 and isinstance(error, (InputError, CannotWrite)):
             # Nothing has been trained: leave nothing behind.
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -337,8 +340,7 @@ class Run:
             if differ:
                 told = (f"{name} is {theirs.get(name)}, not {ours.get(name)}" for name in differ)
                 raise Damaged(f"is of another run: {'; '.join(told)}")
-            if not all(type(state[name]) is int and state[name] >= 0 for name in _POSITION):
-                raise ValueError("its position is no position")
+            _check_numbers(state)
             for name in ("metrics.jsonl", "timings.jsonl"):
                 size, checksum = state["files"][name]
                 if extent(self.folder / name, size) != (size, checksum):
@@ -530,6 +532,25 @@ def _rows_of_stack(row, steps):
     for index in range(steps):
         step = row["step"] - steps + index + 1
         yield {**row, "step": step, **{name: value[index] for name, value in values.items()}}
+
+
+def _check_numbers(state):
+    """Raises ``ValueError`` if one is none, of all that a run goes on counting with."""
+    stopping = state["early_stopping"]
+    best = stopping["best"]
+    if best is None:
+        best = {"epoch": 0, "validation_loss": 0.0, "checkpoint": 0}
+    counts = [
+        *(state[name] for name in _POSITION), *state["events"].values(),
+        stopping["waited"], best["epoch"], best["checkpoint"],
+    ]  # fmt: skip
+    for each in counts:
+        if type(each) is not int or each < 0:
+            raise ValueError(f"{each!r} is no count")
+    seconds = [state["seconds"][name] for name in _BEGINNING["seconds"]]
+    for each in [*seconds, best["validation_loss"]]:
+        if type(each) not in (int, float):
+            raise ValueError(f"{each!r} is no number")
 
 
 def _now():

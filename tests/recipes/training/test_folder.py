@@ -12,6 +12,7 @@ import pytest
 from recipes.training.errors import CannotWrite, InputError
 from recipes.training.folder import (
     GrowingFile,
+    cut,
     extent,
     make_folder,
     make_subfolder,
@@ -203,8 +204,19 @@ def test_a_folder_that_is_gone_or_read_only(write):
         assert list(parent.iterdir()) == []
 
 
-def test_a_subfolder_is_made_once(tmp_path):
-    assert make_subfolder(tmp_path / "sub") == tmp_path / "sub"
-    assert (tmp_path / "sub").is_dir()
-    with pytest.raises(CannotWrite, match="File exists"):
-        make_subfolder(tmp_path / "sub")
+def test_a_subfolder_is_made_where_it_is_not_there(tmp_path):
+    for _ in range(2):
+        assert make_subfolder(tmp_path / "sub") == tmp_path / "sub"
+        assert (tmp_path / "sub").is_dir()
+    (tmp_path / "file").write_bytes(b"kept")
+    with pytest.raises(CannotWrite, match=r"/file \(File exists\)"):
+        make_subfolder(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_a_file_is_cut(tmp_path):
+    (tmp_path / "rows").write_bytes(b"first\nhalf")
+    cut(tmp_path / "rows", 6)
+    assert (tmp_path / "rows").read_bytes() == b"first\n"
+    with pytest.raises(CannotWrite, match=r"none \(No such file"):
+        cut(tmp_path / "none", 6)

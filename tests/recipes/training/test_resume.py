@@ -31,6 +31,7 @@ from tests.full_disk import files_end_at
 from tests.page import Page
 
 BACKEND = keras.backend.backend()
+BEST = {"epoch": 1, "validation_loss": 0.5, "checkpoint": 1}
 SPLIT = (np.linspace(-1, 1, 13, dtype="float32")[:, None],)  # 4 batches of 3 an epoch
 
 
@@ -178,6 +179,18 @@ def test_a_second_ctrl_c_does_not_wait_and_makes_no_checkpoint(tmp_path, calm):
     (last,) = (folder / "checkpoints").glob("*.json")
     assert json.loads(last.read_text())["content"]["state"]["step"] == 4
     assert found(resumed(folder)) == calm
+
+
+def test_ctrl_c_while_the_report_is_written_says_how_to_go_on(tmp_path, calm, capfd, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_report", lambda _: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            with begin(tmp_path) as run:
+                train(run)
+    hint = f"it goes on with: python -m recipes resume {run.folder}\n"
+    assert capfd.readouterr().err.count(hint) == 1
+    assert found(resumed(run.folder)) == calm
+    assert hint not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 1e9])
@@ -333,6 +346,23 @@ def change_state(folder, **changes):
         ({"options": None}, "is damaged: TypeError"),
         ({"step": -1}, "is damaged: ValueError"),
         ({"epoch": "2"}, "is damaged: ValueError"),
+        ({"batch": True}, "is damaged: ValueError: True is no count"),
+        ({"events": {"training/events": "9"}}, "is damaged: ValueError: '9' is no count"),
+        ({"events": [3]}, "is damaged: AttributeError"),
+        ({"seconds": {"run": 1.0, "epoch": None, "training": 1.0}}, "ValueError: None is no numb"),
+        ({"seconds": {"run": 1.0}}, "is damaged: KeyError"),
+        ({"early_stopping": None}, "is damaged: TypeError"),
+        ({"early_stopping": {"best": None, "waited": "1"}}, "ValueError: '1' is no count"),
+        ({"early_stopping": {"best": 0, "waited": 1}}, "is damaged: TypeError"),
+        (
+            {"early_stopping": {"best": {**BEST, "checkpoint": "../1"}, "waited": 1}},
+            "ValueError: '../1' is no count",
+        ),
+        (
+            {"early_stopping": {"best": {**BEST, "validation_loss": "low"}, "waited": 1}},
+            "ValueError: 'low' is no number",
+        ),
+        ({"best_checkpoint": [1]}, "000003.json: ValueError: [1] is no checkpoint"),
         ({"files": {"../../metrics.jsonl": [0, 0]}}, "is damaged: KeyError"),
         ({"files": None}, "is damaged: TypeError"),
     ],
