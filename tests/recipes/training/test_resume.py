@@ -422,6 +422,20 @@ def test_other_data_is_refused(tmp_path):
         train(more)
 
 
+def test_a_run_that_begins_again_and_is_refused_keeps_its_folder(tmp_path):
+    """A new one is removed, where nothing has been trained yet."""
+
+    def fail():
+        raise ZeroDivisionError
+
+    folder = disturbed(tmp_path, stop_at("step 1", 1, fail), ZeroDivisionError)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(InputError):
+        with again(folder):
+            raise InputError("the data has changed")
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_the_source_of_the_data_stays_the_one_of_the_beginning(tmp_path, monkeypatch):
     asked = []
 
