@@ -7,6 +7,15 @@ Importing this package registers every layer with Keras, so that
 from custom_layers.batch_norm import BatchNormalization
 from custom_layers.dropout import Dropout
 from custom_layers.gelu import GELU
+from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
+from custom_layers.stochastic_depth import StochasticDepth
 
-__all__ = ["GELU", "BatchNormalization", "Dropout", "LeakyReLU"]
+__all__ = [
+    "GELU",
+    "BatchNormalization",
+    "Dropout",
+    "LayerScale",
+    "LeakyReLU",
+    "StochasticDepth",
+]

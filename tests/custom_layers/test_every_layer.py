@@ -20,7 +20,9 @@ CASES = {
     },
     "Dropout": {"rate": 0.4, "noise_shape": (None, 1, None), "seed": 5},
     "GELU": {"approximate": True},
+    "LayerScale": {"initial_value": 0.3},
     "LeakyReLU": {"negative_slope": 0.2},
+    "StochasticDepth": {"rate": 0.4, "seed": 5},
 }
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
 
@@ -85,7 +87,7 @@ def test_outputs_have_the_compute_dtype(name, dtype):
     assert all(weight.dtype == "float32" for weight in layer.weights)
 
 
-@pytest.mark.parametrize("name", ["Dropout", "GELU", "LeakyReLU"])
+@pytest.mark.parametrize("name", ["Dropout", "GELU", "LayerScale", "LeakyReLU", "StochasticDepth"])
 def test_mask_is_passed_on(name):
     """The pooling behind the layer leaves the masked time steps out of its mean."""
     inputs = keras.Input((5, 3))
@@ -94,6 +96,6 @@ def test_mask_is_passed_on(name):
     masked = INPUTS.copy()
     masked[:, 2:] = 0
 
-    # In training, as Dropout hands on its input itself in inference, mask and all.
+    # In training, as dropout hands on its input itself in inference, mask and all.
     outputs, pooled = (ops.convert_to_numpy(each) for each in model(masked, training=True))
     np.testing.assert_allclose(pooled, outputs[:, :2].mean(axis=1), rtol=1e-6, atol=1e-6)
