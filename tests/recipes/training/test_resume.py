@@ -260,6 +260,40 @@ def test_rows_behind_the_checkpoint_are_made_again_and_stand_once(tmp_path, calm
     assert not list(folder.rglob("unfinished-*"))
 
 
+def test_checkpoints_are_as_far_apart_as_asked(tmp_path, monkeypatch):
+    now, saved = 0.0, []
+
+    def pass_time(place):
+        nonlocal now
+        now += 10 if place.startswith("step") else 0
+
+    save = run_module.Checkpoints.save
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(
+        run_module.Checkpoints, "save",
+        lambda self, variables, state, **more: saved.append(state["step"])
+        or save(self, variables, state, **more),
+    )  # fmt: skip
+    with begin(tmp_path, checkpoint_seconds=25) as run:
+        train(run, pass_time)
+    assert saved == [3, 4, 7, 8, 11, 12]
+
+
+def test_the_rows_are_on_the_disk_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def recorded(descriptor):
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    whole(tmp_path)
+    for number in (1, 2, 3):
+        before = synced[: synced.index(f"unfinished-{number:06d}.json")]
+        for name in ("metrics.jsonl", "timings.jsonl", f"unfinished-{number:06d}.safetensors"):
+            assert before.count(name) == (1 if name.startswith("unfinished") else number)
+
+
 def test_seconds_go_on_from_the_checkpoint(tmp_path):
     folder = disturbed(tmp_path, stop_at("step 2", 3))
     path = max((folder / "checkpoints").glob("*.json"))
