@@ -65,6 +65,18 @@ def test_holds_within_each_other_end_with_the_outer_one():
         assert done
 
 
+def test_the_outer_hold_goes_on_after_the_inner_one():
+    done = []
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            with interrupts.hold():
+                with interrupts.hold():
+                    pass
+                send(signal.SIGINT)
+                done.append("a signal after the inner one waits too")
+        assert done
+
+
 def test_an_error_within_hold_stays_that_error():
     with Interrupts() as interrupts:
         with pytest.raises(ZeroDivisionError):

@@ -703,6 +703,20 @@ def test_a_full_disk_in_a_checkpoint_ends_the_run_and_it_goes_on_later(tmp_path,
     assert found(resumed(run.folder)) == expected
 
 
+def test_a_full_disk_at_ctrl_c_is_told(tmp_path):
+    """The last checkpoint of a run is awaited: Ctrl-C alone would look as if it were there."""
+
+    def fill_and_interrupt():
+        limit.enter_context(files_end_at(1000))
+        signal.raise_signal(signal.SIGINT)
+
+    with contextlib.ExitStack() as limit:
+        with pytest.raises((CannotWrite, KeyboardInterrupt)) as caught:
+            with begin(tmp_path) as run:
+                train(run, stop_at("step 1", 2, fill_and_interrupt))
+    assert "File too large" in str(caught.value)
+
+
 def test_an_unfinished_run_has_a_report_that_says_how_it_goes_on(tmp_path):
     folder = disturbed(tmp_path, stop_at("step 2", 2))
     page = write_report(folder).read_text("utf-8")
