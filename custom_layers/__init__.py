@@ -4,6 +4,7 @@ Importing this package registers every layer with Keras, so that
 ``keras.models.load_model`` finds them in safe mode without ``custom_objects``.
 """
 
+from custom_layers.adaptive_average_pooling import AdaptiveAveragePooling2D
 from custom_layers.batch_norm import BatchNormalization
 from custom_layers.dropout import Dropout
 from custom_layers.gelu import GELU
@@ -13,6 +14,7 @@ from custom_layers.stochastic_depth import StochasticDepth
 
 __all__ = [
     "GELU",
+    "AdaptiveAveragePooling2D",
     "BatchNormalization",
     "Dropout",
     "LayerScale",

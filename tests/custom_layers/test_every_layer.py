@@ -11,6 +11,7 @@ import custom_layers
 
 # One layer a row, with every argument away from its default.
 CASES = {
+    "AdaptiveAveragePooling2D": {"output_size": 2},
     "BatchNormalization": {
         "axis": -2,
         "momentum": 0.5,
@@ -25,6 +26,7 @@ CASES = {
     "StochasticDepth": {"rate": 0.4, "seed": 5},
 }
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
+IMAGES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 6, 3)).astype("float32")
 
 every_layer = pytest.mark.parametrize("name", CASES)
 
@@ -33,8 +35,15 @@ def make_layer(name, **arguments):
     return getattr(custom_layers, name)(**CASES[name], **arguments)
 
 
-def two_training_calls_and_inference(layer):
-    calls = [layer(INPUTS, training=True) for _ in range(2)] + [layer(INPUTS)]
+def inputs_of(name):
+    """(inputs, shape of the outputs)."""
+    if name == "AdaptiveAveragePooling2D":
+        return IMAGES, (4, 2, 2, 3)
+    return INPUTS, INPUTS.shape
+
+
+def two_training_calls_and_inference(layer, inputs):
+    calls = [layer(inputs, training=True) for _ in range(2)] + [layer(inputs)]
     return [ops.convert_to_numpy(outputs) for outputs in calls]
 
 
@@ -52,16 +61,18 @@ def test_config_round_trip(name):
 
     copy = type(layer).from_config(config)
     assert copy.get_config() == config
-    expected = two_training_calls_and_inference(keras.Sequential([layer]))
+    inputs, _ = inputs_of(name)
+    expected = two_training_calls_and_inference(keras.Sequential([layer]), inputs)
     np.testing.assert_array_equal(
-        two_training_calls_and_inference(keras.Sequential([copy])), expected
+        two_training_calls_and_inference(keras.Sequential([copy]), inputs), expected
     )
 
 
 @every_layer
 def test_saved_model_computes_the_same(name, tmp_path):
-    model = keras.Sequential([keras.Input((5, 3)), make_layer(name)])
-    model(INPUTS, training=True)
+    inputs, _ = inputs_of(name)
+    model = keras.Sequential([keras.Input(inputs.shape[1:]), make_layer(name)])
+    model(inputs, training=True)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
 
@@ -69,7 +80,8 @@ def test_saved_model_computes_the_same(name, tmp_path):
     assert type(loaded.layers[0]) is layer
     assert keras.saving.get_registered_name(layer) == f"custom_layers>{name}"
     np.testing.assert_array_equal(
-        two_training_calls_and_inference(loaded), two_training_calls_and_inference(model)
+        two_training_calls_and_inference(loaded, inputs),
+        two_training_calls_and_inference(model, inputs),
     )
 
 
@@ -77,12 +89,14 @@ def test_saved_model_computes_the_same(name, tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_outputs_have_the_compute_dtype(name, dtype):
     layer = make_layer(name, dtype=dtype)
-    symbolic = layer(keras.KerasTensor((None, 5, 3)))
-    assert symbolic.shape == (None, 5, 3)
+    inputs, (_, *shape) = inputs_of(name)
+    symbolic = layer(keras.KerasTensor((None, *inputs.shape[1:])))
+    assert symbolic.shape == (None, *shape)
     assert symbolic.dtype == layer.compute_dtype
     model = keras.Sequential([layer])
     for training in (False, True):
-        outputs = model(INPUTS, training=training)
+        outputs = model(inputs, training=training)
+        assert outputs.shape == (len(inputs), *shape)
         assert keras.backend.standardize_dtype(outputs.dtype) == layer.compute_dtype
     assert all(weight.dtype == "float32" for weight in layer.weights)
 
