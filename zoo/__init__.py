@@ -8,8 +8,49 @@ import fnmatch
 import importlib
 
 _MODULES = {
+    "alexnet": "zoo.convolutional.alexnet",
+    "convnext_tiny": "zoo.convolutional.convnext",
+    "convnext_small": "zoo.convolutional.convnext",
+    "convnext_base": "zoo.convolutional.convnext",
+    "convnext_large": "zoo.convolutional.convnext",
+    "densenet121": "zoo.convolutional.densenet",
+    "densenet169": "zoo.convolutional.densenet",
+    "densenet201": "zoo.convolutional.densenet",
+    "efficientnet_b0": "zoo.convolutional.efficientnet",
+    "efficientnet_b1": "zoo.convolutional.efficientnet",
+    "efficientnet_b2": "zoo.convolutional.efficientnet",
+    "efficientnet_b3": "zoo.convolutional.efficientnet",
+    "efficientnet_b4": "zoo.convolutional.efficientnet",
+    "efficientnet_b5": "zoo.convolutional.efficientnet",
+    "efficientnet_b6": "zoo.convolutional.efficientnet",
+    "efficientnet_b7": "zoo.convolutional.efficientnet",
+    "googlenet": "zoo.convolutional.googlenet",
     "lenet5": "zoo.convolutional.lenet",
     "mnist_cnn": "zoo.convolutional.mnist_cnn",
+    "mobilenet_v2": "zoo.convolutional.mobilenet_v2",
+    "mobilenet_v3_large": "zoo.convolutional.mobilenet_v3",
+    "mobilenet_v3_small": "zoo.convolutional.mobilenet_v3",
+    "resnet18": "zoo.convolutional.resnet",
+    "resnet34": "zoo.convolutional.resnet",
+    "resnet50": "zoo.convolutional.resnet",
+    "resnet101": "zoo.convolutional.resnet",
+    "resnet152": "zoo.convolutional.resnet",
+    "resnet20_cifar": "zoo.convolutional.resnet_cifar",
+    "resnet32_cifar": "zoo.convolutional.resnet_cifar",
+    "resnet44_cifar": "zoo.convolutional.resnet_cifar",
+    "resnet56_cifar": "zoo.convolutional.resnet_cifar",
+    "resnet110_cifar": "zoo.convolutional.resnet_cifar",
+    "resnext50": "zoo.convolutional.resnext",
+    "se_resnet50": "zoo.convolutional.se_resnet",
+    "unet": "zoo.convolutional.unet",
+    "vgg11": "zoo.convolutional.vgg",
+    "vgg11_bn": "zoo.convolutional.vgg",
+    "vgg13": "zoo.convolutional.vgg",
+    "vgg13_bn": "zoo.convolutional.vgg",
+    "vgg16": "zoo.convolutional.vgg",
+    "vgg16_bn": "zoo.convolutional.vgg",
+    "vgg19": "zoo.convolutional.vgg",
+    "vgg19_bn": "zoo.convolutional.vgg",
 }
 
 
@@ -42,3 +83,17 @@ def build(name, seed=None, **arguments):
     from zoo.initial_weights import seeded
 
     return seeded(builder, seed, **arguments)
+
+
+def load_weights(model, source, head=True):
+    """``zoo.weights.load_weights``: a checkpoint of torchvision, timm or Hugging Face, loaded."""
+    from zoo.weights import load_weights
+
+    load_weights(model, source, head)
+
+
+def save_weights(model, file):
+    """``zoo.weights.save_weights``: a file that ``load_weights`` reads."""
+    from zoo.weights import save_weights
+
+    save_weights(model, file)

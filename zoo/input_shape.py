@@ -3,18 +3,22 @@
 import operator
 
 
-def check_image_shape(model, input_shape, smallest, remedy):
+def check_image_shape(model, input_shape, smallest, remedy, any_size=False):
     """Raises ValueError unless ``input_shape`` is (H, W, C) with H and W at least ``smallest``.
 
-    The message names the model, the value and what would do.
+    With ``any_size`` H and W may be None, for images of any size. The message names the model,
+    the value and what would do.
     """
     try:
-        height, width, channels = map(operator.index, input_shape)
-        fits = min(height, width) >= smallest and channels >= 1
+        height, width, channels = input_shape
+        sizes = [size for size in (height, width) if not (any_size and size is None)]
+        fits = all(operator.index(size) >= smallest for size in sizes)
+        fits = fits and operator.index(channels) >= 1
     except (TypeError, ValueError):  # not three of them, or not integers
         fits = False
     if not fits:
+        sizes = ", None for a size that varies" if any_size else ""
         raise ValueError(
-            f"{model} needs input_shape (H, W, C) of at least ({smallest}, {smallest}, 1), "
+            f"{model} needs input_shape (H, W, C) of at least ({smallest}, {smallest}, 1){sizes}, "
             f"got {input_shape!r}: {remedy}."
         )
