@@ -1,0 +1,129 @@
+"""Convolutional networks against torchvision, timm, transformers and torch.nn, at random weights.
+
+The originals save a checkpoint as their users have it, and ``zoo.load_weights`` loads it.
+"""
+
+import functools
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+import zoo
+from custom_layers import BatchNormalization, Dropout
+from recipes.training.gradient_step import gradient_step
+from tests.gradients import GradientRecorder
+from tests.parity.originals import CASES, CLASSES, MOMENTUM
+from zoo.weights.files import read_tensors
+
+CHECKOUT = Path(__file__).parents[2]
+TOLERANCE = 1e-5  # of the largest expected value
+
+every_case = pytest.mark.parametrize("name", CASES)
+if any(importlib.util.find_spec(each) is None for each in ("torchvision", "timm", "transformers")):
+    pytestmark = pytest.mark.skip(reason="the originals are not installed: extra oracles")
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """The folder of what the originals computed."""
+    folder = tmp_path_factory.mktemp("originals")
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.parity.originals", str(folder)], cwd=CHECKOUT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@functools.cache
+def built(name):
+    """Our model, without dropout; what the original drops in training is no part of the test."""
+    case = CASES[name]
+    model = zoo.build(case.model, num_classes=CLASSES, input_shape=case.size, **case.arguments)
+    for layer in model.layers:
+        if isinstance(layer, Dropout):
+            layer.rate = 0.0
+        elif isinstance(layer, BatchNormalization):
+            layer.momentum = MOMENTUM
+    return model
+
+
+def loaded(name, folder):
+    """(our model with the weights of the original, what that computed)."""
+    model, saved_as = built(name), CASES[name].saved_as
+    zoo.load_weights(model, folder / (name if saved_as == "folder" else f"{name}.{saved_as}"))
+    return model, np.load(folder / f"{name}.npz")
+
+
+def stacked(outputs):
+    return ops.stack(outputs) if isinstance(outputs, list) else outputs
+
+
+def assert_equal(actual, expected, told, largest=0.0, tolerance=TOLERANCE):
+    scale = max(np.abs(expected).max(), largest)
+    error = np.abs(ops.convert_to_numpy(actual) - expected).max() / scale
+    assert error <= tolerance, f"{told}: {error:.2g}"
+
+
+@every_case
+def test_inference(name, originals):
+    model, expected = loaded(name, originals)
+    outputs = model(expected["images"])
+    outputs = outputs[0] if isinstance(outputs, list) else outputs  # auxiliary ones are left out
+    assert_equal(outputs, expected["inference"], name)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if " of " not in name and case.saved_as == "pth"]
+)
+def test_saved_again_it_is_the_file_of_the_original(name, originals, tmp_path):
+    model, _ = loaded(name, originals)
+    zoo.save_weights(model, tmp_path / "ours.safetensors")
+    ours, _ = read_tensors(tmp_path / "ours.safetensors")
+    theirs, _ = read_tensors(originals / f"{name}.pth")
+    theirs = {key: each for key, each in theirs.items() if "num_batches" not in key}
+    assert ours.keys() == theirs.keys()
+    for key, array in ours.items():
+        # A dense layer over all positions is a convolution here.
+        np.testing.assert_array_equal(array.reshape(theirs[key].shape), theirs[key], key)
+    assert [path.name for path in tmp_path.iterdir()] == ["ours.safetensors"]
+
+
+# Of several sources of one model, the first: the others differ in the names alone.
+@pytest.mark.parametrize("name", [name for name in CASES if " of " not in name])
+def test_training_and_the_statistics_after_it(name, originals):
+    model, expected = loaded(name, originals)
+    outputs = stacked(model(expected["images"], training=True))
+    # The original in float32 is itself so far from what it computes in float64.
+    tolerance = max(TOLERANCE, 2 * expected["rounding"])
+    assert_equal(outputs, expected["training"], name, tolerance=tolerance)
+    moved = {
+        each.path: ops.convert_to_numpy(each).copy() for each in model.non_trainable_variables
+        if each.name.startswith("moving")
+    }  # fmt: skip
+    zoo.load_weights(model, originals / f"{name}.after.safetensors")
+    for each in model.non_trainable_variables:
+        if each.path in moved:
+            assert_equal(moved[each.path], ops.convert_to_numpy(each), each.path)
+    assert len(moved) == 2 * sum(isinstance(each, BatchNormalization) for each in model.layers)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.gradients])
+def test_gradients(name, originals):
+    model, expected = loaded(name, originals)
+    recorder = GradientRecorder(learning_rate=1.0)
+    step = gradient_step(
+        lambda images, weights: ops.sum(weights * model(images, training=True)), model, recorder
+    )
+    step(expected["images"], expected["weights"])
+    ours = [ops.convert_to_numpy(each).copy() for each in recorder.gradients]
+    zoo.load_weights(model, originals / f"{name}.gradients.safetensors")
+    # Some are zero but for rounding, such as of a shift that a normalization takes away again.
+    largest = 0.01 * max(np.abs(each).max() for each in ours)
+    for gradient, variable in zip(ours, model.trainable_variables, strict=True):
+        assert_equal(gradient, ops.convert_to_numpy(variable), variable.path, largest)

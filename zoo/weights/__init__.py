@@ -1,0 +1,231 @@
+"""Checkpoints of torchvision, timm and Hugging Face, loaded into the models of the zoo.
+
+    model = zoo.build("resnet50")
+    zoo.load_weights(model, "resnet50-11ad3fa6.pth")
+    zoo.load_weights(model, "hf://timm/resnet50.a1_in1k")
+    zoo.save_weights(model, "mine.safetensors")
+
+All or nothing: a tensor that is missing, left over or of another shape is an error that names it,
+and no weight has changed then. No code in a file is executed.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from keras import layers, ops
+from safetensors.numpy import save
+
+import zoo
+from zoo.weights import convolutional
+from zoo.weights.files import read_tensors
+
+# {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
+# that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it.
+_TABLES = {**convolutional.TABLES}
+
+_VARIABLES = {
+    "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
+    "moving_mean": "running_mean", "moving_variance": "running_var",
+}  # fmt: skip
+# Axes of a kernel as PyTorch has it, in the order in which Keras has them.
+_AXES = {
+    layers.Dense: (1, 0),  # (outputs, inputs)
+    layers.DepthwiseConv2D: (2, 3, 0, 1),  # (maps, 1, height, width)
+    layers.Conv2DTranspose: (2, 3, 1, 0),  # (inputs, outputs, height, width)
+    layers.Conv2D: (2, 3, 1, 0),  # (outputs, inputs, height, width)
+}
+# Name of the layer that gives the logits, in all models; that of a second one ends with it.
+_HEAD = "output"
+_TOLD = 3  # tensors that an error names
+
+
+class _Target(NamedTuple):
+    """A variable of the model, and the axes of its tensor in a file (None: as they are)."""
+
+    path: str
+    variable: object
+    axes: tuple | None
+
+    @property
+    def shape(self):
+        """The shape of the tensor in a file."""
+        ours = tuple(self.variable.shape)
+        return ours if self.axes is None else tuple(ours[i] for i in np.argsort(self.axes))
+
+    @property
+    def is_head(self):
+        return self.path.partition("/")[0].endswith(_HEAD)
+
+    def fits(self, shape):
+        """Whether it is that shape, but for axes of size 1 and for kernels that are flat."""
+        flat = (self.shape[0], int(np.prod(self.shape[1:])))
+        return _squeezed(shape) in (_squeezed(self.shape), _squeezed(flat))
+
+    def assign(self, array):
+        array = array.reshape(self.shape)
+        self.variable.assign(array if self.axes is None else array.transpose(self.axes))
+
+    def read(self):
+        array = ops.convert_to_numpy(self.variable.value)
+        return array if self.axes is None else array.transpose(np.argsort(self.axes))
+
+
+def load_weights(model, source, head=True):
+    """Gives a model of the catalog the weights of a checkpoint.
+
+    Args:
+        model: what ``zoo.build`` returned.
+        source: a file (``.safetensors``, or a state dict that ``torch.save`` wrote), a folder with
+            such a file, or ``hf://organization/name`` to download it from the Hugging Face Hub.
+        head: False leaves the output layer as it is, and its tensors in the file unread: for
+            other classes than those of the checkpoint.
+
+    Raises:
+        ValueError: the model is not of the catalog, the file cannot be read, or it does not fit.
+            Says what differs; no weight has changed.
+    """
+    module, tables = _tables_of(model)
+    tensors, told = read_tensors(source)
+    tensors = {
+        name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")
+    }
+    layouts = {saved_by: _targets(model, table) for saved_by, table in tables.items()}
+    saved_by = max(layouts, key=lambda each: len(layouts[each].keys() & tensors.keys()))
+    targets, unused = layouts[saved_by], convolutional.UNUSED.get(module, "")
+    layer = _name(_HEAD, tables[saved_by])  # in the file, also where the model has no head
+    if not head:
+        targets = {name: each for name, each in targets.items() if not each.is_head}
+        tensors = {
+            name: array for name, array in tensors.items() if name.rpartition(".")[0] != layer
+        }
+    problems = _problems(tensors, targets, unused, layer)
+    if problems:
+        more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
+        raise ValueError(
+            f"cannot load {source}{told or _guess(tensors)} into {model.name}: "
+            f"{'; '.join(problems[:_TOLD])}{more}."
+        )
+    for name, target in targets.items():
+        target.assign(tensors[name])
+
+
+def save_weights(model, file):
+    """Saves the weights of a model of the catalog as ``load_weights`` reads them.
+
+    Names, and the order of the axes, are those of the first of the others who save such a model,
+    torchvision in most cases; its dense layers that are convolutions here keep their four axes.
+
+    Args:
+        model: what ``zoo.build`` returned.
+        file: path of the ``.safetensors`` file, which is written whole or not at all.
+
+    Raises:
+        ValueError: the model is not of the catalog.
+        OSError: the file cannot be written.
+    """
+    _, tables = _tables_of(model)
+    targets = _targets(model, next(iter(tables.values())))
+    arrays = {name: np.ascontiguousarray(each.read()) for name, each in targets.items()}
+    file = Path(file)
+    unfinished = file.with_name(f"unfinished-{file.name}")
+    try:
+        unfinished.write_bytes(save(arrays))
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _tables_of(model):
+    modules = {name: path.rpartition(".")[2] for name, path in zoo._MODULES.items()}
+    for key in (model.name, modules.get(model.name)):
+        if model.name in modules and key in _TABLES:
+            return key, _TABLES[key]
+    known = sorted(name for name, module in modules.items() if {name, module} & _TABLES.keys())
+    raise ValueError(
+        f"no checkpoints are known for a model of name {model.name!r}: build {', '.join(known)}."
+    )
+
+
+def _problems(tensors, targets, unused, head):
+    """What does not fit, a phrase for each tensor: missing, of another shape, left over."""
+    remedy = " (head=False leaves that layer out)"
+    missing = [
+        f"it lacks {name} for {each.path}" + (remedy if each.is_head else "")
+        for name, each in targets.items()
+        if name not in tensors
+    ]
+    misshapen = [
+        f"its {name} of shape {tensors[name].shape} is to be {each.shape} for {each.path}"
+        + (remedy if each.is_head else "")
+        for name, each in targets.items()
+        if name in tensors and not each.fits(tensors[name].shape)
+    ]
+    left = [
+        f"its {name} is left over" + (remedy if name.rpartition(".")[0] == head else "")
+        for name in tensors
+        if name not in targets and not re.fullmatch(unused, name)
+    ]
+    return missing + misshapen + left
+
+
+def _guess(tensors):
+    """Whose names the tensors of a file have, as a phrase; "" if nobody's."""
+    shares = dict.fromkeys(_TABLES, 0)
+    for module, tables in _TABLES.items():
+        for table in tables.values():
+            pattern = "|".join(
+                re.sub(r"\\{.*?\\}", "(?:[0-9]+|[a-z])", re.escape(template))
+                for template in table.values()
+            )
+            known = re.compile(f"(?:{pattern})(?:[.][a-z_]+)?")
+            share = sum(bool(known.fullmatch(name)) for name in tensors)
+            shares[module] = max(share, shares[module])
+    best = max(shares.values())
+    if best <= len(tensors) / 2:
+        return ""
+    modules = [module for module, share in shares.items() if share == best]
+    return f" (its names are those of {' or '.join(modules)})"
+
+
+def _targets(model, table):
+    """{name of a tensor in a file: ``_Target``} for all variables of a model."""
+    targets = {}
+    for layer in model.layers:
+        for variable in layer.weights:
+            path = f"{layer.name}/{variable.name}"
+            name = _name(path, table)
+            if name is None:
+                # Others than in the tables has what is no model of the catalog but is called so.
+                theirs = _VARIABLES.get(variable.name, variable.name)
+                name = f"{_name(layer.name, table) or layer.name}.{theirs}"
+            axes = None
+            if variable.name == "kernel":
+                kinds = (axes for kind, axes in _AXES.items() if isinstance(layer, kind))
+                axes = next(kinds, None)
+            targets[name] = _Target(path, variable, axes)
+    return targets
+
+
+def _name(ours, table):
+    """The name that a table has for a layer or a variable; None if it has none."""
+    for pattern, template in table.items():
+        if found := re.fullmatch(_regex(pattern), ours):
+            return re.sub(r"\{(\w+)([+-]\d+)?\}", lambda each: _shifted(found, each), template)
+    return None
+
+
+def _shifted(found, place):
+    text = found[place[1]]
+    return str(int(text) + int(place[2])) if place[2] else text
+
+
+def _regex(pattern):
+    return re.sub(
+        r"\{(\w+)(?::([^}]*))?\}", lambda each: f"(?P<{each[1]}>{each[2] or '[0-9]+'})", pattern
+    )
+
+
+def _squeezed(shape):
+    return tuple(size for size in shape if size != 1)
