@@ -49,6 +49,11 @@ python = $(environment)/bin/python
 # What must be made first: a backend to run recipes, and the tools of developers to test.
 backend = $(environment)/installed-$(extra)
 tools = $(environment)/installed-dev
+# Other people's models, whom the tests compare with: they run on PyTorch's CPU build, beside
+# whatever backend is tested there.
+ifeq ($(ACCELERATOR),cpu)
+oracles = $(call backend,torch) $(environment)/installed-oracles
+endif
 
 # make curves: the seeds, and the runs of one.
 SEEDS ?= 0
@@ -105,7 +110,7 @@ test: $(TESTED:%=test-%)
 
 # $$ waits until % is known.
 .SECONDEXPANSION:
-$(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*)
+$(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*) $$(oracles)
 	KERAS_BACKEND=$* $(call python,$*) -m pytest $(ARGS)
 
 kills: name-needed $(call backend,$(BACKEND)) $(call tools,$(BACKEND))

@@ -50,7 +50,9 @@ def requirements(accelerator):
     assert extras
     chosen = {requirement for extra in extras for requirement in EXTRAS[extra]}
     if accelerator == "cpu":  # a GPU build shares pinned packages with these, and no others
-        chosen.update(PROJECT["dependencies"], EXTRAS["dev"])
+        chosen.update(PROJECT["dependencies"], EXTRAS["dev"], EXTRAS["hub"])
+        if BACKEND == "torch":  # which they bring along
+            chosen.update(EXTRAS["oracles"])
     return tuple(sorted(chosen))
 
 

@@ -303,6 +303,12 @@ def test_test_runs_every_backend_or_the_one_that_is_named(make):
     assert tested("BACKEND=jax") == ["KERAS_BACKEND=jax .venv/bin/python -m pytest "]
 
 
+def test_test_installs_the_originals_that_it_compares_with(make):
+    """They need PyTorch, whose build for the CPU comes before them."""
+    _, printed, _ = make("-n", "test", "BACKEND=jax")
+    assert installed(printed) == [(".venv", each) for each in ("jax", "dev", "torch", "oracles")]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
