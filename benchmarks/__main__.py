@@ -5,6 +5,7 @@ import os
 import sys
 
 NAMES = (
+    "build",
     "checkpoints",
     "custom_layers",
     "initial_weights",

@@ -13,12 +13,15 @@ import ast
 import importlib
 import inspect
 import json
+import math
 import re
 import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
+
+import keras  # noqa: E402
 
 import zoo  # noqa: E402, the checkout's own
 from recipes.__main__ import BACKENDS, recipes  # noqa: E402
@@ -94,16 +97,22 @@ def _publishable(run):
 
 
 def model_table():
-    """Every model of the catalog with the title and source of its file, and its parameters."""
-    rows = []
+    """Every file of the catalog with its title, source, and models with their parameters."""
+    rows = {}  # path: (title and source, [names and parameters])
     for name in zoo.list_models():
-        model = zoo.build(name)
+        with keras.StatelessScope(initialize_variables=False):  # which takes no memory
+            model = zoo.build(name)
+        count = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         module = importlib.import_module(zoo._MODULES[name])
         title, source = inspect.getdoc(module).split("\n\n")[:2]
         path = Path(module.__file__).relative_to(CHECKOUT).as_posix()
-        source = " ".join(source.split())
-        rows.append([f"[`{name}`]({path})", f"{title} {source}", f"{model.count_params():,}"])
-    return _table(["model", "what", "parameters"], rows)
+        architecture, _, what = title.rstrip(".").partition(": ")
+        said = f"[{architecture}]({path}){what and f': {what}'}. {' '.join(source.split())}"
+        rows.setdefault(path, (said, []))[1].append(f"`{name}` {count:,}")
+    return _table(
+        ["architecture", "models, with their trainable parameters"],
+        [[said, ", ".join(names)] for said, names in rows.values()],
+    )
 
 
 def recipe_table():
@@ -190,8 +199,8 @@ def benchmark_table(results=BENCHMARKS):
     """All ratios of the benchmarks, median and spread, a table a device."""
     measured = {}  # device: {what: {backend: ratio}}
     for result in _read(results):
-        if result["benchmark"] == "operations":
-            continue  # has no ratios
+        if result["benchmark"] in ("build", "operations"):
+            continue  # have no ratios, or not in all rows
         table = measured.setdefault(result["device"], {})
         for row in result["rows"]:
             spread = f"{row['median']:.2f} ({row['lowest']:.2f} to {row['highest']:.2f})"
@@ -236,6 +245,32 @@ def start_table(results=BENCHMARKS):
     )
 
 
+def build_table(results=BENCHMARKS):
+    """Seconds of each model's build on the CPU, and over those of keras.applications."""
+    sizes, measured = {}, {}  # model: parameters, {(backend, figure): its value}
+    for result in _read(results):
+        if result["benchmark"] == "build" and not result["accelerator"]:
+            for row in result["rows"]:
+                sizes[row["model"]] = row["parameters"]
+                cells = measured.setdefault(row["model"], {})
+                for figure in ("ours", "median"):
+                    if figure in row:
+                        cells[result["backend"], figure] = f"{row[figure]:.2f}"
+    heads = {"ours": "seconds", "median": "ours / keras.applications"}
+    columns = [(backend, figure) for figure in heads for backend in BACKENDS]
+    return _table(
+        [
+            "build of",
+            "parameters",
+            *(f"{TITLES[backend]}: {heads[figure]}" for backend, figure in columns),
+        ],
+        [
+            [f"`{name}`", f"{sizes[name]:,}", *(cells.get(column, "") for column in columns)]
+            for name, cells in measured.items()
+        ],
+    )
+
+
 def machine(results=(RESULTS, CURVES, BENCHMARKS)):
     """Where and when the figures were measured."""
     found = [result for folder in results for result in _read(folder)]
@@ -258,6 +293,7 @@ PARTS = {
         "machine": machine,
         "benchmarks": benchmark_table,
         "start": start_table,
+        "build": build_table,
         "operations": operation_table,
     },
 }

@@ -296,6 +296,33 @@ def test_a_start_has_a_row_a_part(results):
     assert rows == ["| import |  |  |  |  | 0.1 | 4.6 |", "| whole |  |  |  |  | 0.1 | 4.6 |"]
 
 
+def test_a_build_has_a_row_a_model(results):
+    alone = {"what": "build of a, seconds", "ours": 0.123, "model": "a", "parameters": 12345}
+    figures = {"median": 0.987, "lowest": 0.5, "highest": 2.0, "ours": 3.21, "theirs": 4.56}
+    compared = {"what": "build of b, ours / theirs", **figures, "model": "b", "parameters": 678}
+    for name, backend, accelerator, rows in (
+        ("a", "jax", False, [alone, compared]),
+        ("b", "torch", False, [compared]),
+        ("c", "tensorflow", True, [alone, compared]),
+    ):
+        content = {
+            "benchmark": "build", "backend": backend, "device": name, "accelerator": accelerator,
+            "rows": rows,
+        }  # fmt: skip
+        (results / f"{name}.json").write_text(json.dumps(content))
+    heads, _, *rows = tables.build_table(results).splitlines()
+    assert heads == (
+        "| build of | parameters | TensorFlow: seconds | JAX: seconds | PyTorch: seconds "
+        "| TensorFlow: ours / keras.applications | JAX: ours / keras.applications "
+        "| PyTorch: ours / keras.applications |"
+    )
+    assert rows == [
+        "| `a` | 12,345 |  | 0.12 |  |  |  |  |",
+        "| `b` | 678 |  | 3.21 | 3.21 |  | 0.99 | 0.99 |",
+    ]
+    assert tables.benchmark_table(results) == ""
+
+
 def test_a_readme_without_the_comments_is_refused():
     text = tables.README.read_text("utf-8")
     with pytest.raises(InputError, match="<!-- models: written by make tables -->"):

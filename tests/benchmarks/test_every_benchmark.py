@@ -1,14 +1,19 @@
 """Every benchmark at a tiny size: the sides do the same work, and what is written. Times are not
 judged."""
 
+import gc
 import json
+import weakref
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+import zoo
 from benchmarks import (
+    build,
     checkpoints,
     custom_layers,
     initial_weights,
@@ -284,3 +289,75 @@ def test_initial_weights_times_a_build_with_and_without_a_seed(tmp_path, monkeyp
         "build of mnist_cnn, with a seed / without, seconds",
         "build of VGG-16's dense layers, with a seed / without, seconds",
     ]
+
+
+@pytest.fixture
+def lenet_of_keras(monkeypatch):
+    """keras.applications with a LeNet-5; [(arguments, reference of the model) of each call]."""
+    calls = []
+
+    def make(**arguments):
+        model = zoo.build("lenet5")
+        calls.append((arguments, weakref.ref(model)))
+        return model
+
+    monkeypatch.setattr(keras.applications, "LeNet5", make, raising=False)
+    monkeypatch.setitem(build.SAME, "lenet5", "LeNet5")
+    return calls
+
+
+def test_build(tmp_path, capsys, lenet_of_keras):
+    build.main(["mnist_cnn", "lenet5"], rounds=3, folder=tmp_path)
+    alone, compared = results(tmp_path, "build")["rows"]
+    assert alone.pop("ours") > 0
+    assert alone == {
+        "what": "build of mnist_cnn, seconds", "model": "mnist_cnn", "parameters": 421_738,
+    }  # fmt: skip
+    assert compared["what"] == "build of lenet5, ours / keras.applications, seconds"
+    assert compared["lowest"] <= compared["median"] <= compared["highest"]
+    assert compared["model"] == "lenet5"
+    assert compared["parameters"] == 60_850
+    printed = capsys.readouterr().out
+    assert "build of mnist_cnn, seconds: " in printed
+    assert " for 60,850 parameters against " in printed
+    assert all(
+        arguments == {"weights": None, "classifier_activation": None}
+        for arguments, _ in lenet_of_keras
+    )
+    assert len(lenet_of_keras) == 5  # to count, to warm up, and each round
+
+
+def test_build_keeps_no_model(monkeypatch, lenet_of_keras):
+    alive = []
+
+    def seconds(sides, rounds):
+        for side in ("theirs", "theirs freed") * 2:
+            sides[side]()
+            alive.append(sum(model() is not None for _, model in lenet_of_keras))
+        return {side: [1.0] for side in sides}
+
+    monkeypatch.setattr(build, "seconds", seconds)
+    gc.disable()
+    try:
+        build.measure("lenet5", rounds=1)
+    finally:
+        gc.enable()
+    assert alive[1::2] == [0, 0]
+
+
+def test_build_of_another_architecture_is_found(monkeypatch, lenet_of_keras):
+    monkeypatch.setitem(build.SAME, "mnist_cnn", "LeNet5")
+    with pytest.raises(ValueError, match=r"mnist_cnn has 421,930 .* keras.*LeNet5 60,850"):
+        build.measure("mnist_cnn", rounds=1)
+
+
+def test_build_compares_what_has_the_same_name():
+    for name, theirs in build.SAME.items():
+        assert name in zoo.list_models()
+        assert theirs.lower() == name.replace("_", "")
+        assert build.of_keras(name).func is getattr(keras.applications, theirs)
+    for name in ("efficientnet_b0", "mobilenet_v3_small", "resnet50"):  # all take longer
+        ours, theirs = (
+            build.parameters(each) for each in (partial(zoo.build, name), build.of_keras(name))
+        )
+        assert ours == pytest.approx(theirs, rel=0.002)
