@@ -99,6 +99,7 @@ def test_the_wheel_holds_the_packages_and_no_tests(tmp_path):
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == set(PACKAGES)
     assert {name for name in names if name.endswith(".py")} == set(FILES)
     assert "recipes/training/report.html.jinja" in names
+    assert "recipes/data/resnet20_mnist.safetensors" in names
     (entry_points,) = (tmp_path / "site").glob("*.dist-info/entry_points.txt")
     assert "recipes = recipes.__main__:main" in entry_points.read_text()
 

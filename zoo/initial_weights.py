@@ -49,7 +49,7 @@ def seeded(build, seed, **arguments):
     state = random.getstate()
     random.seed(seed)
     try:
-        with remembered_initializers():
+        with _remembered_initializers(zeros_first=True):  # as JAX compiles a program for each shape
             model = build(**arguments)
     finally:
         random.setstate(state)
@@ -57,18 +57,24 @@ def seeded(build, seed, **arguments):
     return model
 
 
-@contextlib.contextmanager
 def remembered_initializers():
     """Within it every new weight of a layer remembers its initializer, for ``draw_weights``."""
+    return _remembered_initializers(zeros_first=False)
+
+
+@contextlib.contextmanager
+def _remembered_initializers(zeros_first):
+    """With ``zeros_first`` weights that NumPy will draw are not drawn by Keras before."""
     add_weight = layers.Layer.add_weight
 
     @functools.wraps(add_weight)
-    def remembering(layer, *arguments, **options):
-        variable = add_weight(layer, *arguments, **options)
-        given = arguments[1] if len(arguments) > 1 else options.get("initializer")
+    def remembering(layer, shape=None, initializer=None, *arguments, **options):
+        given = initializers.get(initializer)
+        first = "zeros" if zeros_first and type(given) in _DRAWN else given
+        variable = add_weight(layer, shape, first, *arguments, **options)
         if given is None:  # Keras's default
-            given = "glorot_uniform" if "float" in variable.dtype else "zeros"
-        variable.remembered_initializer = initializers.get(given)
+            given = initializers.get("glorot_uniform" if "float" in variable.dtype else "zeros")
+        variable.remembered_initializer = given
         return variable
 
     layers.Layer.add_weight = remembering

@@ -20,6 +20,7 @@ BACKEND = keras.backend.backend()
 # Two epochs of few steps, and a checkpoint after nearly each.
 OPTIONS = {
     "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
+    "finetune_images": ["--epochs", "2", "--head-epochs", "1", "--batch-size", "200"],
     "gan_mixture": ["--epochs", "2", "--batch-size", "400"],
 }
 COMMON = ["--data", "embedded", "--checkpoint-seconds", "0.001"]
@@ -65,6 +66,8 @@ def killed(moment, name, runs):
         ("cnn_mnist", "state:3", {"epochs": 0, "test": False}),
         ("cnn_mnist", "report:1", {"steps": 12, "epochs": 2, "test": True}),
         ("cnn_mnist", "finish:1", {"steps": 12, "epochs": 2, "test": True}),
+        # After the output layer was trained, by a step of its own.
+        ("finetune_images", "training:9", {"steps": 8, "epochs": 1, "test": False}),
         ("gan_mixture", "training:1", {"steps": 0, "epochs": 0, "test": False}),
         *((name, "training:4", {"epochs": 0, "test": False}) for name in OPTIONS),
     ],
