@@ -6,9 +6,18 @@ Loads a checkpoint, trains a new output layer on frozen features, then all of it
 Bengio and Lipson 2014, "How transferable are features in deep neural networks?", arXiv:1411.1792):
 a ResNet-20 (He et al. 2015) of MNIST on the 1,437 training digits of scikit-learn.
 
-    --weights none                                  the same network from scratch, as many steps
-    --dataset mnist --weights none --epochs 3       makes the checkpoint, network.safetensors
+    --weights none                           the same network from scratch, as many steps
     --model resnet50 --weights hf://timm/resnet50.a1_in1k --image-size 224
+                                             a network of ImageNet
+
+Test accuracy with the defaults, on a 2-core AMD EPYC:
+
+                      tensorflow   jax       torch
+    tuned             99.44%       99.17%    99.17%
+    --weights none    94.44%       95.28%    95.00%
+
+The checkpoint is the network.safetensors of a run with --dataset mnist --weights none --epochs 2
+--batch-size 128, on TensorFlow, with a test accuracy of 99.15% on MNIST's 10,000.
 """
 
 from dataclasses import dataclass
