@@ -174,7 +174,7 @@ def test_num_classes(name, num_classes):
     assert tiny_model(name, num_classes=num_classes).output_shape == shape
 
 
-@pytest.mark.parametrize("name", sorted(TINY_ARGUMENTS.keys() - {"lenet5", "mnist_cnn"}))
+@every_model
 def test_without_a_head_it_gives_what_the_head_sees(name):
     model, (images, _) = tiny_model(name), tiny_batch(name)
     features = tiny_model(name, num_classes=None)

@@ -59,6 +59,10 @@ def partial_convolution(x, connections, name):
 def lenet5(num_classes=10, input_shape=(32, 32, 1)):
     """LeNet-5: images (B, H, W, C) of at least 32x32 -> logits (B, num_classes).
 
+    Args:
+        num_classes: number of logits; None leaves the output layer out, and gives (B, 84).
+        input_shape: (H, W, C).
+
     Raises:
         ValueError: the images are smaller than 32x32, or ``input_shape`` is not (H, W, C).
     """
@@ -72,5 +76,6 @@ def lenet5(num_classes=10, input_shape=(32, 32, 1)):
     x = subsample(x, name="s4")
     x = squash(layers.Conv2D(120, 5, name="c5")(x))
     x = squash(layers.Dense(84, name="f6")(layers.Flatten()(x)))
-    logits = layers.Dense(num_classes, name="output")(x)
-    return keras.Model(image, logits, name="lenet5")
+    if num_classes is not None:
+        x = layers.Dense(num_classes, name="output")(x)
+    return keras.Model(image, x, name="lenet5")

@@ -32,7 +32,7 @@ def mnist_cnn(num_classes=10, input_shape=(28, 28, 1), dropout_rate=0.5, batch_n
     """Small CNN: images (B, H, W, C) of at least 4x4 -> logits (B, num_classes).
 
     Args:
-        num_classes: number of logits.
+        num_classes: number of logits; None leaves the output layer out, and gives (B, 128).
         input_shape: (H, W, C).
         dropout_rate: share of the dense layer's inputs and outputs that is dropped in training.
         batch_norm_momentum: share of the old moving statistics that a step keeps.
@@ -49,5 +49,6 @@ def mnist_cnn(num_classes=10, input_shape=(28, 28, 1), dropout_rate=0.5, batch_n
     x = layers.Dense(128, name="dense")(x)
     x = GELU(name="dense_activation")(x)
     x = Dropout(dropout_rate, name="dropout2")(x)
-    logits = layers.Dense(num_classes, name="output")(x)
-    return keras.Model(image, logits, name="mnist_cnn")
+    if num_classes is not None:
+        x = layers.Dense(num_classes, name="output")(x)
+    return keras.Model(image, x, name="mnist_cnn")
