@@ -64,13 +64,13 @@ def remembered_initializers():
 
 @contextlib.contextmanager
 def _remembered_initializers(zeros_first):
-    """With ``zeros_first`` weights that NumPy will draw are not drawn by Keras before."""
+    """With ``zeros_first`` Keras does not draw what NumPy will."""
     add_weight = layers.Layer.add_weight
 
     @functools.wraps(add_weight)
     def remembering(layer, shape=None, initializer=None, *arguments, **options):
         given = initializers.get(initializer)
-        first = "zeros" if zeros_first and type(given) in _DRAWN else given
+        first = "zeros" if zeros_first else given
         variable = add_weight(layer, shape, first, *arguments, **options)
         if given is None:  # Keras's default
             given = initializers.get("glorot_uniform" if "float" in variable.dtype else "zeros")

@@ -353,6 +353,17 @@ def test_build_takes_a_seed():
     np.testing.assert_array_equal(*logits)
 
 
+def test_keras_draws_nothing_that_numpy_draws_again(monkeypatch):
+    """JAX would compile a program for each shape: seconds for a deep network."""
+
+    def draw(*_, **options):
+        raise AssertionError("Keras draws")
+
+    monkeypatch.setattr(initializers.VarianceScaling, "__call__", draw)
+    model = zoo.build("mnist_cnn", seed=0)
+    assert all(np.ptp(kernel) > 0 for kernel in model.get_weights() if kernel.ndim > 1)
+
+
 def test_keras_is_left_as_it_was():
     before = layers.Layer.add_weight
     with remembered_initializers(), remembered_initializers():
