@@ -55,6 +55,12 @@ def built(name):
     return model
 
 
+@pytest.fixture(scope="module", autouse=True)
+def freed_at_the_end():
+    yield
+    built.cache_clear()
+
+
 def loaded(name, folder):
     """(our model with the weights of the original, what that computed)."""
     model, saved_as = built(name), CASES[name].saved_as

@@ -232,6 +232,12 @@ def trained(name):
     return Trained(model, batch, checksum, before, after, losses)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def freed_at_the_end():
+    yield
+    trained.cache_clear()
+
+
 def trainable_values(model):
     return {
         variable.path: ops.convert_to_numpy(variable).copy()
