@@ -13,17 +13,16 @@ import ast
 import importlib
 import inspect
 import json
-import math
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-import keras  # noqa: E402
-
 import zoo  # noqa: E402, the checkout's own
+from benchmarks.build import parameters  # noqa: E402
 from recipes.__main__ import BACKENDS, recipes  # noqa: E402
 from recipes.training import curves  # noqa: E402
 from recipes.training.errors import InputError  # noqa: E402
@@ -100,9 +99,7 @@ def model_table():
     """Every file of the catalog with its title, source, and models with their parameters."""
     rows = {}  # path: (title and source, [names and parameters])
     for name in zoo.list_models():
-        with keras.StatelessScope(initialize_variables=False):  # which takes no memory
-            model = zoo.build(name)
-        count = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        count = parameters(partial(zoo.build, name))
         module = importlib.import_module(zoo._MODULES[name])
         title, source = inspect.getdoc(module).split("\n\n")[:2]
         path = Path(module.__file__).relative_to(CHECKOUT).as_posix()

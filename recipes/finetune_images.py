@@ -32,6 +32,7 @@ from recipes.data import digits, mnist
 from recipes.training import plots
 from recipes.training.errors import InputError
 from recipes.training.evaluate import classify
+from recipes.training.folder import whole_file
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Seed
 
@@ -131,7 +132,8 @@ def main(config, run):
     result = classify(model, test)  # the one look at the test part
     run.log(test_loss=result.loss, test_accuracy=result.accuracy)
     run.save(model)
-    zoo.save_weights(network, run.folder / "network.safetensors")
+    with whole_file(run.folder / "network.safetensors") as file:
+        zoo.save_weights(network, file)
     run.picture("confusion", plots.confusion_matrix(result), "True and predicted digits.")
     run.picture("mistakes", plots.mistakes(result), "Mistakes, the surest first.")
     run.picture("samples", plots.samples(result), "Digits of the test part.")

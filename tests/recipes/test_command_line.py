@@ -228,7 +228,10 @@ def test_help_lists_the_options_of_a_recipe(capsys):
         (["show"], f"name a recipe: {', '.join(sorted(command_line.recipes()))}"),
         (["run", "cnn_minst"], "there is no recipe 'cnn_minst': did you mean cnn_mnist?"),
         (["show", "cnn_minst"], "there is no recipe 'cnn_minst': did you mean cnn_mnist?"),
-        (["run", "zzz"], "there is no recipe 'zzz': did you mean cnn_mnist or "),
+        (
+            ["run", "zzz"],
+            f"no recipe 'zzz': did you mean {' or '.join(sorted(command_line.recipes()))}?",
+        ),
         (["run", "__main__"], "there is no recipe '__main__'"),
         (
             ["run", "cnn_mnist", "--backend", "theano"],

@@ -33,9 +33,8 @@ def _small():
 
 def patches(x, filters, size, name):
     """(B, H, W, C) -> (B, H/size, W/size, filters): windows that do not overlap."""
-    return layers.Conv2D(
-        filters, size, strides=size, kernel_initializer=_small(), name=name
-    )(x)  # fmt: skip
+    window = layers.Conv2D(filters, size, strides=size, kernel_initializer=_small(), name=name)
+    return window(x)
 
 
 def block(x, drop_rate, name):

@@ -17,19 +17,9 @@ gives as 0.27, 0.46, 0.66, 0.85 and 1.7 million. Shortcuts have none (the paper'
 import keras
 from keras import layers, ops
 
-from custom_layers import BatchNormalization
+from zoo.convolutional.resnet import normalize, relu
 from zoo.input_shape import check_image_shape
 from zoo.windows import convolution
-
-
-def normalize(x, name):
-    """Any shape -> the same: batch normalization."""
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
-
-
-def relu(x):
-    """Any shape -> the same."""
-    return layers.Activation("relu")(x)
 
 
 def shortcut(x, filters, stride):

@@ -25,6 +25,14 @@ from custom_layers import AdaptiveAveragePooling2D, BatchNormalization, Dropout
 from zoo.input_shape import check_image_shape
 from zoo.windows import convolution
 
+# Convolutions of each stage, by the number of layers that have weights.
+DEPTHS = {
+    11: (1, 1, 2, 2, 2),
+    13: (2, 2, 2, 2, 2),
+    16: (2, 2, 3, 3, 3),
+    19: (2, 2, 4, 4, 4),
+}
+
 
 def convolution_block(x, filters, batch_norm, name):
     """(B, H, W, C) -> (B, H, W, filters)."""
@@ -71,33 +79,33 @@ def vgg(
     return keras.Model(image, x, name=name)
 
 
-def vgg11(depths=(1, 1, 2, 2, 2), **arguments):
+def vgg11(depths=DEPTHS[11], **arguments):
     return vgg("vgg11", depths, batch_norm=False, **arguments)
 
 
-def vgg13(depths=(2, 2, 2, 2, 2), **arguments):
+def vgg13(depths=DEPTHS[13], **arguments):
     return vgg("vgg13", depths, batch_norm=False, **arguments)
 
 
-def vgg16(depths=(2, 2, 3, 3, 3), **arguments):
+def vgg16(depths=DEPTHS[16], **arguments):
     return vgg("vgg16", depths, batch_norm=False, **arguments)
 
 
-def vgg19(depths=(2, 2, 4, 4, 4), **arguments):
+def vgg19(depths=DEPTHS[19], **arguments):
     return vgg("vgg19", depths, batch_norm=False, **arguments)
 
 
-def vgg11_bn(depths=(1, 1, 2, 2, 2), **arguments):
+def vgg11_bn(depths=DEPTHS[11], **arguments):
     return vgg("vgg11_bn", depths, batch_norm=True, **arguments)
 
 
-def vgg13_bn(depths=(2, 2, 2, 2, 2), **arguments):
+def vgg13_bn(depths=DEPTHS[13], **arguments):
     return vgg("vgg13_bn", depths, batch_norm=True, **arguments)
 
 
-def vgg16_bn(depths=(2, 2, 3, 3, 3), **arguments):
+def vgg16_bn(depths=DEPTHS[16], **arguments):
     return vgg("vgg16_bn", depths, batch_norm=True, **arguments)
 
 
-def vgg19_bn(depths=(2, 2, 4, 4, 4), **arguments):
+def vgg19_bn(depths=DEPTHS[19], **arguments):
     return vgg("vgg19_bn", depths, batch_norm=True, **arguments)

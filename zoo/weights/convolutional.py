@@ -3,7 +3,7 @@
 The syntax of the patterns is explained in ``zoo.weights``.
 """
 
-from zoo.convolutional import mobilenet_v2, mobilenet_v3
+from zoo.convolutional import mobilenet_v2, mobilenet_v3, vgg
 
 _ALEXNET = {
     "conv1": "features.0",
@@ -39,11 +39,9 @@ _VGG = {
         saved_by: {**_vgg_features(depths, batch_norm), **head}
         for saved_by, head in _VGG_HEADS.items()
     }
-    for layers, depths in {
-        11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4),
-    }.items()
+    for layers, depths in vgg.DEPTHS.items()
     for batch_norm in (False, True)
-}  # fmt: skip
+}
 
 _GOOGLENET = {
     "conv{i}_conv": "conv{i}.conv",
