@@ -72,7 +72,8 @@ help:
 	@echo "make curves NAME=cnn_mnist [SEEDS=\"0 1\"] [ARGS=\"--data embedded\"]"
 	@echo "                     train on all three backends, and draw their curves over each other"
 	@echo "make list            list the recipes"
-	@echo "make test            run all tests on all three backends (BACKEND=jax: on one)"
+	@echo "make test            run all tests on all three backends (BACKEND=jax: on one;"
+	@echo "                     ARGS=\"-n 8\": in 8 processes, and not in 2)"
 	@echo "make kills NAME=cnn_mnist [BACKEND=...] [KILLS=100]"
 	@echo "                     kill runs at random moments, resume them, and compare every bit"
 	@echo "make lint            check style"
@@ -111,7 +112,7 @@ test: $(TESTED:%=test-%)
 # $$ waits until % is known.
 .SECONDEXPANSION:
 $(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*) $$(oracles)
-	KERAS_BACKEND=$* $(call python,$*) -m pytest $(ARGS)
+	KERAS_BACKEND=$* $(call python,$*) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 kills: name-needed $(call backend,$(BACKEND)) $(call tools,$(BACKEND))
 	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m tests.kills --recipe $(NAME) \

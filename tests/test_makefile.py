@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 BACKENDS = ("tensorflow", "jax", "torch")
+PROCESSES = "--numprocesses 2 --dist loadfile"
 
 # What nvidia-smi -L does on machines: one with GPUs, one whose driver is broken, one without a
 # GPU; and one that lists a GPU and fails, as a driver may that loses it.
@@ -201,7 +202,7 @@ def test_test_runs_each_gpu_build_in_its_own_environment(make, gpu):
         for extra in (f"{backend}-cuda", "dev")
     ]
     assert [line for line in printed.splitlines() if "pytest" in line] == [
-        f"KERAS_BACKEND={backend} .venv-{backend}-cuda/bin/python -m pytest "
+        f"KERAS_BACKEND={backend} .venv-{backend}-cuda/bin/python -m pytest {PROCESSES} "
         for backend in BACKENDS
     ]
 
@@ -298,9 +299,9 @@ def test_test_runs_every_backend_or_the_one_that_is_named(make):
         return [line for line in make("-n", "test", *words)[1].splitlines() if "pytest" in line]
 
     assert tested() == [
-        f"KERAS_BACKEND={backend} .venv/bin/python -m pytest " for backend in BACKENDS
+        f"KERAS_BACKEND={backend} .venv/bin/python -m pytest {PROCESSES} " for backend in BACKENDS
     ]
-    assert tested("BACKEND=jax") == ["KERAS_BACKEND=jax .venv/bin/python -m pytest "]
+    assert tested("BACKEND=jax") == [f"KERAS_BACKEND=jax .venv/bin/python -m pytest {PROCESSES} "]
 
 
 def test_test_installs_the_originals_that_it_compares_with(make):
