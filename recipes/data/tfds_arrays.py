@@ -21,6 +21,8 @@ def data_dir():
 def read(name, splits, features):
     """Splits of a data set, each a tuple of one array a feature; prepares it first if need be.
 
+    Of a feature whose values differ in length, the array is one of lists.
+
     Raises:
         NotPrepared: the data set is not there and cannot be prepared, or not in ArrayRecord format.
         InputError: it is there, and damaged.
@@ -74,4 +76,12 @@ def _arrays(source, features):
         for example in source.__getitems__(range(start, min(start + _CHUNK, len(source)))):
             for feature in features:
                 columns[feature].append(example[feature])
-    return tuple(np.stack(columns[feature]) for feature in features)
+    return tuple(_column(columns[feature]) for feature in features)
+
+
+def _column(values):
+    if len({np.shape(value) for value in values}) == 1:
+        return np.stack(values)
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column

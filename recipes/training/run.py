@@ -128,15 +128,19 @@ class Run:
         if not self._new:
             self._tell_where_it_goes_on()
 
-    def load(self, module):
+    def load(self, module, path=""):
         """Reads a module of recipes.data: (training, validation, test), each a tuple of arrays.
 
-        Validation is cut from the training part by the seed. It decides everything; the test
-        part is for one look, at the end.
+        Where the data has no validation part of its own, that is cut from the training part by the
+        seed. It decides everything; the test part is for one look, at the end.
+
+        Args:
+            module: the module.
+            path: the recipe's option ``--data-path``, a user's file; "" for none.
         """
         recorded = self._description.get("data")
-        training, test, source = sources.load(
-            module, recorded["source"] if recorded else self._options.data
+        parts, source = sources.load(
+            module, recorded["source"] if recorded else self._options.data, path
         )
         found = {"name": module.NAME, **source}
         if recorded not in (None, found):
@@ -147,6 +151,9 @@ class Run:
         if recorded is None:
             self._describe(data=found)
         print(f"data: {source['description']}", flush=True)
+        if len(parts) == 3:
+            return parts
+        training, test = parts
         return *batching.cut_validation(training, VALIDATION_FRACTION, self._config.seed), test
 
     def total_steps(self, split):

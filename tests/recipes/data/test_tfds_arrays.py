@@ -25,6 +25,19 @@ def test_reads_every_example_in_order(data_dir):
         assert labels.dtype == "int32"
 
 
+def test_a_feature_of_values_that_differ_in_length_is_an_array_of_lists():
+    class Source(list):
+        def __getitems__(self, positions):
+            return [self[position] for position in positions]
+
+    source = Source([{"tags": [1, 2], "word": b"a"}, {"tags": [3], "word": b"bc"}])
+    tags, words = tfds_arrays._arrays(source, ("tags", "word"))
+    assert tags.dtype == object and list(tags) == [[1, 2], [3]]
+    assert words.tolist() == [b"a", b"bc"]
+    (same,) = tfds_arrays._arrays(Source([{"tags": [1, 2]}, {"tags": [3, 4]}]), ("tags",))
+    np.testing.assert_array_equal(same, [[1, 2], [3, 4]])
+
+
 def test_more_examples_than_are_read_at_once(data_dir, monkeypatch):
     prepared_mnist.write(data_dir)
     monkeypatch.setattr(tfds_arrays, "_CHUNK", 7)

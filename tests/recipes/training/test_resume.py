@@ -473,9 +473,9 @@ def test_a_run_that_begins_again_and_is_refused_keeps_its_folder(tmp_path):
 def test_the_source_of_the_data_stays_the_one_of_the_beginning(tmp_path, monkeypatch):
     asked = []
 
-    def load(module, source):
-        asked.append(source)
-        return SPLIT, SPLIT, {"source": "embedded", "description": "numbers"}
+    def load(module, source, path):
+        asked.append((source, path))
+        return (SPLIT, SPLIT), {"source": "embedded", "description": "numbers"}
 
     monkeypatch.setattr(run_module.sources, "load", load)
     numbers = SimpleNamespace(NAME="numbers")
@@ -484,9 +484,9 @@ def test_the_source_of_the_data_stays_the_one_of_the_beginning(tmp_path, monkeyp
             run.load(numbers)
             train(run, stop_at("step 2"))
     with again(run.folder) as run:
-        run.load(numbers)
+        run.load(numbers, "mine.txt")
         train(run)
-    assert asked == ["auto", "embedded"]
+    assert asked == [("auto", ""), ("embedded", "mine.txt")]
 
 
 def words_of(folder, *words, config_class=Config):

@@ -502,6 +502,14 @@ def test_all_files_are_closed(tmp_path, error):
     assert not [path for path in still_open if path.startswith(str(run.folder))]
 
 
+def test_load_takes_the_validation_part_of_the_data(tmp_path):
+    parts = tuple((np.arange(count),) for count in (7, 3, 2))
+    with start(tmp_path) as run:
+        loaded = run.load(SimpleNamespace(NAME="a", EMBEDDED="numbers", embedded=lambda: parts))
+        train(run)
+    assert loaded == parts
+
+
 def test_load_cuts_validation_from_the_training_part(tmp_path, capsys):
     def load(**changes):
         with start(tmp_path, **changes) as run:
