@@ -5,19 +5,29 @@ Importing this package registers every layer with Keras, so that
 """
 
 from custom_layers.adaptive_average_pooling import AdaptiveAveragePooling2D
+from custom_layers.additive_attention import AdditiveAttention
 from custom_layers.batch_norm import BatchNormalization
 from custom_layers.dropout import Dropout
 from custom_layers.gelu import GELU
+from custom_layers.gru_cell import GRUCell
 from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
+from custom_layers.lstm_cell import LSTMCell
+from custom_layers.multiplicative_attention import MultiplicativeAttention
+from custom_layers.rnn_cell import RNNCell
 from custom_layers.stochastic_depth import StochasticDepth
 
 __all__ = [
     "GELU",
     "AdaptiveAveragePooling2D",
+    "AdditiveAttention",
     "BatchNormalization",
     "Dropout",
+    "GRUCell",
+    "LSTMCell",
     "LayerScale",
     "LeakyReLU",
+    "MultiplicativeAttention",
+    "RNNCell",
     "StochasticDepth",
 ]

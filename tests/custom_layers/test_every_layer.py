@@ -12,6 +12,7 @@ import custom_layers
 # One layer a row, with every argument away from its default.
 CASES = {
     "AdaptiveAveragePooling2D": {"output_size": 2},
+    "AdditiveAttention": {"units": 7},
     "BatchNormalization": {
         "axis": -2,
         "momentum": 0.5,
@@ -21,8 +22,12 @@ CASES = {
     },
     "Dropout": {"rate": 0.4, "noise_shape": (None, 1, None), "seed": 5},
     "GELU": {"approximate": True},
+    "GRUCell": {"units": 7},
+    "LSTMCell": {"units": 7},
     "LayerScale": {"initial_value": 0.3},
     "LeakyReLU": {"negative_slope": 0.2},
+    "MultiplicativeAttention": {},
+    "RNNCell": {"units": 7},
     "StochasticDepth": {"rate": 0.4, "seed": 5},
 }
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
@@ -39,7 +44,24 @@ def inputs_of(name):
     """(inputs, shape of the outputs)."""
     if name == "AdaptiveAveragePooling2D":
         return IMAGES, (4, 2, 2, 3)
+    if name.endswith("Cell"):
+        return INPUTS, (4, 5, 7)
+    if name.endswith("Attention"):
+        return INPUTS, (4, 5, 3 + 5)
     return INPUTS, INPUTS.shape
+
+
+def model_of(name, layer):
+    """The layer as its users call it, with the same weights at every call here."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(inputs_of(name)[0].shape[1:])
+    if name.endswith("Cell"):
+        outputs = layers.RNN(layer, return_sequences=True, dtype=layer.dtype_policy)(inputs)
+    elif name.endswith("Attention"):
+        outputs = ops.concatenate(layer(inputs, inputs), axis=-1)  # context and weights
+    else:
+        outputs = layer(inputs)
+    return keras.Model(inputs, outputs)
 
 
 def two_training_calls_and_inference(layer, inputs):
@@ -55,29 +77,30 @@ def test_no_layer_is_missing():
 def test_config_round_trip(name):
     layer = make_layer(name)
     config = layer.get_config()
-    parameters = set(inspect.signature(type(layer).__init__).parameters) - {"self", "kwargs"}
+    parameters = inspect.signature(type(layer).__init__).parameters.keys()
+    parameters -= inspect.signature(layers.Layer.__init__).parameters.keys()
     assert set(CASES[name]) == parameters
     assert CASES[name].items() <= config.items()
 
     copy = type(layer).from_config(config)
     assert copy.get_config() == config
     inputs, _ = inputs_of(name)
-    expected = two_training_calls_and_inference(keras.Sequential([layer]), inputs)
+    expected = two_training_calls_and_inference(model_of(name, layer), inputs)
     np.testing.assert_array_equal(
-        two_training_calls_and_inference(keras.Sequential([copy]), inputs), expected
+        two_training_calls_and_inference(model_of(name, copy), inputs), expected
     )
 
 
 @every_layer
 def test_saved_model_computes_the_same(name, tmp_path):
     inputs, _ = inputs_of(name)
-    model = keras.Sequential([keras.Input(inputs.shape[1:]), make_layer(name)])
+    model = model_of(name, make_layer(name))
     model(inputs, training=True)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
 
     layer = getattr(custom_layers, name)
-    assert type(loaded.layers[0]) is layer
+    assert type(getattr(loaded.layers[1], "cell", loaded.layers[1])) is layer
     assert keras.saving.get_registered_name(layer) == f"custom_layers>{name}"
     np.testing.assert_array_equal(
         two_training_calls_and_inference(loaded, inputs),
@@ -90,10 +113,9 @@ def test_saved_model_computes_the_same(name, tmp_path):
 def test_outputs_have_the_compute_dtype(name, dtype):
     layer = make_layer(name, dtype=dtype)
     inputs, (_, *shape) = inputs_of(name)
-    symbolic = layer(keras.KerasTensor((None, *inputs.shape[1:])))
-    assert symbolic.shape == (None, *shape)
-    assert symbolic.dtype == layer.compute_dtype
-    model = keras.Sequential([layer])
+    model = model_of(name, layer)
+    assert model.output.shape == (None, *shape)
+    assert model.output.dtype == layer.compute_dtype
     for training in (False, True):
         outputs = model(inputs, training=training)
         assert outputs.shape == (len(inputs), *shape)

@@ -1,0 +1,20 @@
+"""The softmax that the attention layers share."""
+
+from keras import ops
+
+from custom_layers.precision import at_least_float32
+
+# About the lowest float32. Its exponential is 0 beside that of any other score, and, as it is
+# finite, a row of nothing else has no NaN.
+_NOTHING = -3e38
+
+
+def attention_weights(scores, mask):
+    """softmax of ``scores`` (..., T, S) over S, where ``mask`` (..., S), if given, is True.
+
+    It is taken, and returned, in float32 at least.
+    """
+    scores = at_least_float32(scores)
+    if mask is not None:
+        scores = ops.where(ops.expand_dims(mask, -2), scores, _NOTHING)
+    return ops.softmax(scores, axis=-1)
