@@ -1,4 +1,4 @@
-"""The check of ``input_shape`` that image models share."""
+"""The checks of ``input_shape`` that models share."""
 
 import operator
 
@@ -22,3 +22,19 @@ def check_image_shape(model, input_shape, smallest, remedy, any_size=False):
             f"{model} needs input_shape (H, W, C) of at least ({smallest}, {smallest}, 1){sizes}, "
             f"got {input_shape!r}: {remedy}."
         )
+
+
+def check_table_shape(model, input_shape, images=False):
+    """Raises ValueError unless ``input_shape`` is (D,), or with ``images`` (H, W, C) too.
+
+    The message names the model, the value and what would do.
+    """
+    ranks, shapes = (1,), "(D,), such as (8,)"
+    if images:
+        ranks, shapes = (1, 3), "(D,) or (H, W, C), such as (784,) or (28, 28, 1)"
+    try:
+        fits = len(input_shape) in ranks and all(operator.index(size) >= 1 for size in input_shape)
+    except TypeError:  # not a sequence, or not of integers
+        fits = False
+    if not fits:
+        raise ValueError(f"{model} needs input_shape {shapes}, got {input_shape!r}.")
