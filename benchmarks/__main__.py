@@ -12,6 +12,7 @@ NAMES = (
     "memory",
     "operations",
     "recipe_epoch",
+    "recurrent_cells",
     "start",
     "training_step",
 )

@@ -6,7 +6,9 @@ Importing this package registers every layer with Keras, so that
 
 from custom_layers.adaptive_average_pooling import AdaptiveAveragePooling2D
 from custom_layers.additive_attention import AdditiveAttention
+from custom_layers.attentive_decoder import AttentiveDecoder
 from custom_layers.batch_norm import BatchNormalization
+from custom_layers.conv_lstm import ConvLSTM
 from custom_layers.dropout import Dropout
 from custom_layers.gelu import GELU
 from custom_layers.gru_cell import GRUCell
@@ -21,7 +23,9 @@ __all__ = [
     "GELU",
     "AdaptiveAveragePooling2D",
     "AdditiveAttention",
+    "AttentiveDecoder",
     "BatchNormalization",
+    "ConvLSTM",
     "Dropout",
     "GRUCell",
     "LSTMCell",

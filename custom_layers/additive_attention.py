@@ -47,11 +47,8 @@ class AdditiveAttention(layers.Layer):
         self.score_kernel = self.add_weight(name="score_kernel", shape=(self.units, 1))
 
     def call(self, query, keys, keys_mask=None):
-        query = ops.matmul(query, self.query_kernel)[:, :, None]  # (B, T, 1, A)
-        compared = ops.tanh(query + ops.matmul(keys, self.key_kernel)[:, None])  # (B, T, S, A)
-        scores = ops.matmul(compared, self.score_kernel)[..., 0]  # (B, T, S)
-        weights = ops.cast(attention_weights(scores, keys_mask), self.compute_dtype)
-        return ops.matmul(weights, keys), weights
+        projected = ops.matmul(keys, self.key_kernel)  # (B, S, A)
+        return attend(query, projected, keys, keys_mask, self.query_kernel, self.score_kernel)
 
     def compute_output_shape(self, query_shape, keys_shape):
         return (*query_shape[:2], keys_shape[-1]), (*query_shape[:2], keys_shape[1])
@@ -61,3 +58,16 @@ class AdditiveAttention(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
+
+
+def attend(query, keys, values, keys_mask, query_kernel, score_kernel):
+    """(B, T, Q), (B, S, A), (B, S, K) -> context (B, T, K), weights (B, T, S).
+
+    Args:
+        keys: projected already; so in a loop over the query it is done once.
+    """
+    query = ops.matmul(query, query_kernel)[:, :, None]  # (B, T, 1, A)
+    compared = ops.tanh(query + keys[:, None])  # (B, T, S, A)
+    scores = ops.matmul(compared, score_kernel)[..., 0]  # (B, T, S)
+    weights = ops.cast(attention_weights(scores, keys_mask), values.dtype)
+    return ops.matmul(weights, values), weights

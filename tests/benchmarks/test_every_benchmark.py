@@ -21,6 +21,7 @@ from benchmarks import (
     networks,
     operations,
     recipe_epoch,
+    recurrent_cells,
     side_by_side,
     start,
     training_step,
@@ -169,6 +170,23 @@ def test_custom_layers_that_compute_other_things_are_found(monkeypatch):
     monkeypatch.setitem(custom_layers.PAIRS, "GELU", pair)
     with pytest.raises(ValueError, match="GELU does not compute"):
         custom_layers.measure("GELU", (2, 3), 0, 1)
+
+
+def test_recurrent_cells(tmp_path):
+    recurrent_cells.main(shape=(2, 3, 4), units=5, round_seconds=0, rounds=1, folder=tmp_path)
+    rows = results(tmp_path, "recurrent_cells")["rows"]
+    assert [row["what"].split(",")[0] for row in rows] == [
+        "step of RNNCell", "step of LSTMCell", "step of GRUCell",
+    ]  # fmt: skip
+    assert all(0 < row["lowest"] <= row["median"] <= row["highest"] for row in rows)
+
+
+def test_recurrent_cells_that_train_otherwise_are_found(monkeypatch):
+    cell, _ = recurrent_cells.PAIRS["GRUCell"]
+    other = partial(layers.GRU, activation="relu")
+    monkeypatch.setitem(recurrent_cells.PAIRS, "GRUCell", (cell, other))
+    with pytest.raises(ValueError, match="GRUCell does not train as"):
+        recurrent_cells.measure("GRUCell", (2, 3, 4), 5, 0, 1)
 
 
 def test_start(tmp_path):

@@ -13,6 +13,7 @@ import custom_layers
 CASES = {
     "AdaptiveAveragePooling2D": {"output_size": 2},
     "AdditiveAttention": {"units": 7},
+    "AttentiveDecoder": {"units": 7},
     "BatchNormalization": {
         "axis": -2,
         "momentum": 0.5,
@@ -20,6 +21,7 @@ CASES = {
         "center": False,
         "scale": False,
     },
+    "ConvLSTM": {"filters": 3, "kernel_size": 2},
     "Dropout": {"rate": 0.4, "noise_shape": (None, 1, None), "seed": 5},
     "GELU": {"approximate": True},
     "GRUCell": {"units": 7},
@@ -31,6 +33,7 @@ CASES = {
     "StochasticDepth": {"rate": 0.4, "seed": 5},
 }
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
+FRAMES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3, 4, 12)).astype("float32")
 IMAGES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 6, 3)).astype("float32")
 
 every_layer = pytest.mark.parametrize("name", CASES)
@@ -44,10 +47,14 @@ def inputs_of(name):
     """(inputs, shape of the outputs)."""
     if name == "AdaptiveAveragePooling2D":
         return IMAGES, (4, 2, 2, 3)
+    if name == "ConvLSTM":
+        return FRAMES, (4, 5, 3, 4, 3)
     if name.endswith("Cell"):
         return INPUTS, (4, 5, 7)
     if name.endswith("Attention"):
         return INPUTS, (4, 5, 3 + 5)
+    if name == "AttentiveDecoder":
+        return INPUTS, (4, 5, 7 + 3 + 5)
     return INPUTS, INPUTS.shape
 
 
@@ -59,6 +66,11 @@ def model_of(name, layer):
         outputs = layers.RNN(layer, return_sequences=True, dtype=layer.dtype_policy)(inputs)
     elif name.endswith("Attention"):
         outputs = ops.concatenate(layer(inputs, inputs), axis=-1)  # context and weights
+    elif name == "AttentiveDecoder":
+        state = ops.tile(inputs[:, 0, :1], (1, 7))
+        outputs = ops.concatenate(layer(inputs, inputs, inputs, state), axis=-1)
+    elif name == "ConvLSTM":
+        outputs, _, _ = layer(inputs)
     else:
         outputs = layer(inputs)
     return keras.Model(inputs, outputs)

@@ -5,10 +5,15 @@
     zoo.load_weights(model, "hf://timm/resnet50.a1_in1k")
     zoo.save_weights(model, "mine.safetensors")
 
+and those of a module of one's own that has torch.nn's recurrent layers, whatever it calls them:
+
+    zoo.load_weights(zoo.build("lstm_tagger"), "tagger.pth")
+
 All or nothing: a tensor that is missing, left over or of another shape is an error that names it,
 and no weight has changed then. No code in a file is executed.
 """
 
+import functools
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -18,16 +23,17 @@ from keras import layers, ops
 from safetensors.numpy import save
 
 import zoo
-from zoo.weights import convolutional
+from zoo.weights import convolutional, recurrent
 from zoo.weights.files import read_tensors
 
 # {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
-# that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it.
-_TABLES = {**convolutional.TABLES}
+# that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
+# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix.
+_TABLES = {**convolutional.TABLES, **recurrent.TABLES}
 
 _VARIABLES = {
     "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
-    "moving_mean": "running_mean", "moving_variance": "running_var",
+    "moving_mean": "running_mean", "moving_variance": "running_var", "embeddings": "weight",
 }  # fmt: skip
 # Axes of a kernel as PyTorch has it, in the order in which Keras has them.
 _AXES = {
@@ -35,23 +41,42 @@ _AXES = {
     layers.DepthwiseConv2D: (2, 3, 0, 1),  # (maps, 1, height, width)
     layers.Conv2DTranspose: (2, 3, 1, 0),  # (inputs, outputs, height, width)
     layers.Conv2D: (2, 3, 1, 0),  # (outputs, inputs, height, width)
+    layers.RNN: (1, 0),  # (outputs, inputs), also of the recurrent kernel
 }
+# Gates of a layer in the order in which the other side has them, each way: r, z, n and z, r, n.
+_GATES = {layers.GRU: (1, 0, 2)}
 # Name of the layer that gives the logits, in all models; that of a second one ends with it.
 _HEAD = "output"
 _TOLD = 3  # tensors that an error names
 
 
 class _Target(NamedTuple):
-    """A variable of the model, and the axes of its tensor in a file (None: as they are)."""
+    """A tensor of a file, and what it is in the model.
+
+    Attributes:
+        path: of the variable, for errors.
+        variable: that it gives, or a part of it.
+        axes: of the tensor, in the order in which the variable has them; None: as they are.
+        gates: that its first axis has, in the order in which the variable has them; None: none.
+        part: number of the part; of a matrix its row, and else what is added.
+        parts: how many the variable has.
+    """
 
     path: str
     variable: object
-    axes: tuple | None
+    axes: tuple | None = None
+    gates: tuple | None = None
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def is_row(self):
+        return self.parts > 1 and len(self.variable.shape) > 1
 
     @property
     def shape(self):
         """The shape of the tensor in a file."""
-        ours = tuple(self.variable.shape)
+        ours = tuple(self.variable.shape)[1 if self.is_row else 0 :]
         return ours if self.axes is None else tuple(ours[i] for i in np.argsort(self.axes))
 
     @property
@@ -63,13 +88,33 @@ class _Target(NamedTuple):
         flat = (self.shape[0], int(np.prod(self.shape[1:])))
         return _squeezed(shape) in (_squeezed(self.shape), _squeezed(flat))
 
-    def assign(self, array):
-        array = array.reshape(self.shape)
-        self.variable.assign(array if self.axes is None else array.transpose(self.axes))
+    def value(self, array):
+        """What a tensor of a file adds to the variable."""
+        array = self._with_gates_in_order(array.reshape(self.shape))
+        if self.axes is not None:
+            array = array.transpose(self.axes)
+        if self.is_row:
+            value = np.zeros(self.variable.shape, array.dtype)
+            value[self.part] = array
+            return value
+        return array
 
     def read(self):
+        """The tensor that a file has for the variable."""
         array = ops.convert_to_numpy(self.variable.value)
-        return array if self.axes is None else array.transpose(np.argsort(self.axes))
+        if self.is_row:
+            array = array[self.part]
+        elif self.part:  # all is in the first
+            array = np.zeros_like(array)
+        if self.axes is not None:
+            array = array.transpose(np.argsort(self.axes))
+        return self._with_gates_in_order(array)
+
+    def _with_gates_in_order(self, array):
+        if self.gates is None:
+            return array
+        blocks = np.split(array, len(self.gates))
+        return np.concatenate([blocks[gate] for gate in self.gates])
 
 
 def load_weights(model, source, head=True):
@@ -91,6 +136,8 @@ def load_weights(model, source, head=True):
     tensors = {
         name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")
     }
+    if module in recurrent.TABLES:
+        tables = recurrent.tables_of(tensors, module)
     layouts = {saved_by: _targets(model, table) for saved_by, table in tables.items()}
     saved_by = max(layouts, key=lambda each: len(layouts[each].keys() & tensors.keys()))
     targets, unused = layouts[saved_by], convolutional.UNUSED.get(module, "")
@@ -107,8 +154,12 @@ def load_weights(model, source, head=True):
             f"cannot load {source}{told or _guess(tensors)} into {model.name}: "
             f"{'; '.join(problems[:_TOLD])}{more}."
         )
+    parts = {}
     for name, target in targets.items():
-        target.assign(tensors[name])
+        parts.setdefault(target.path, []).append((target, tensors[name]))
+    for each in parts.values():
+        values = [target.value(array) for target, array in each]
+        each[0][0].variable.assign(functools.reduce(np.add, values))
 
 
 def save_weights(model, file):
@@ -116,6 +167,8 @@ def save_weights(model, file):
 
     Names, and the order of the axes, are those of the first of the others who save such a model,
     torchvision in most cases; its dense layers that are convolutions here keep their four axes.
+    Those of a recurrent network are what a module of torch.nn's calls ``embedding``, ``rnn``,
+    ``lstm`` or ``gru``, and ``output``; of its two biases the second is zero, where it is one here.
 
     Args:
         model: what ``zoo.build`` returned.
@@ -172,8 +225,11 @@ def _problems(tensors, targets, unused, head):
 
 def _guess(tensors):
     """Whose names the tensors of a file have, as a phrase; "" if nobody's."""
-    shares = dict.fromkeys(_TABLES, 0)
-    for module, tables in _TABLES.items():
+    if phrase := recurrent.described(tensors):
+        return phrase
+    named = {module: each for module, each in _TABLES.items() if module not in recurrent.TABLES}
+    shares = dict.fromkeys(named, 0)
+    for module, tables in named.items():
         for table in tables.values():
             pattern = "|".join(
                 re.sub(r"\\{.*?\\}", "(?:[0-9]+|[a-z])", re.escape(template))
@@ -192,20 +248,33 @@ def _guess(tensors):
 def _targets(model, table):
     """{name of a tensor in a file: ``_Target``} for all variables of a model."""
     targets = {}
-    for layer in model.layers:
+    for place, layer in _places(model):
+        gates = next((gates for kind, gates in _GATES.items() if isinstance(layer, kind)), None)
         for variable in layer.weights:
-            path = f"{layer.name}/{variable.name}"
-            name = _name(path, table)
-            if name is None:
+            path = f"{place}/{variable.name}"
+            names = _name(path, table)
+            if names is None:
                 # Others than in the tables has what is no model of the catalog but is called so.
                 theirs = _VARIABLES.get(variable.name, variable.name)
-                name = f"{_name(layer.name, table) or layer.name}.{theirs}"
+                names = f"{_name(place, table) or place}.{theirs}"
             axes = None
-            if variable.name == "kernel":
+            if variable.name in ("kernel", "recurrent_kernel"):
                 kinds = (axes for kind, axes in _AXES.items() if isinstance(layer, kind))
                 axes = next(kinds, None)
-            targets[name] = _Target(path, variable, axes)
+            names = names.split(" + ")
+            for part, name in enumerate(names):
+                targets[name] = _Target(path, variable, axes, gates, part, len(names))
     return targets
+
+
+def _places(model):
+    """(name, layer) of all layers; of one that goes both ways, of the layer of each way."""
+    for layer in model.layers:
+        if isinstance(layer, layers.Bidirectional):
+            yield layer.name, layer.forward_layer
+            yield f"{layer.name}/backward", layer.backward_layer
+        else:
+            yield layer.name, layer
 
 
 def _name(ours, table):
