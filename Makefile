@@ -52,7 +52,7 @@ tools = $(environment)/installed-dev
 # Other people's models, whom the tests compare with: they run on PyTorch's CPU build, beside
 # whatever backend is tested there.
 ifeq ($(ACCELERATOR),cpu)
-oracles = $(call backend,torch) $(environment)/installed-oracles
+oracles = $(call backend,torch) $(environment)/installed-oracles .venv/installed-speechbrain
 endif
 
 # make curves: the seeds, and the runs of one.
@@ -140,6 +140,13 @@ bench: name-needed $(call backend,$(BACKEND))
 
 name-needed:
 	$(if $(NAME),,$(error give a name, as in make recipe NAME=cnn_mnist; make list lists the recipes))
+
+# Without its torchaudio, which would bring another torch: its attention needs none.
+.venv/installed-speechbrain: constraints.txt
+	@echo "installing speechbrain into .venv"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --no-deps speechbrain
+	@touch $@
 
 # .venv/installed-jax says that .venv holds the extra jax of pyproject.toml. PYTHONWARNINGS, as
 # setuptools warns of every editable installation.

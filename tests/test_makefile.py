@@ -71,9 +71,12 @@ def program(path, script):
 
 
 def installed(printed):
-    """(environment, extra) of each installation that make would do."""
+    """(environment, extra or package) of each installation that make would do."""
     commands = printed.replace("\\\n\t", "")
-    return re.findall(r'(\S+)/bin/python -m pip .*--editable "\.\[(.*)\]"', commands)
+    found = re.findall(
+        r'(\S+)/bin/python -m pip .*(?:--editable "\.\[(.*)\]"|--no-deps (\w+))', commands
+    )
+    return [(environment, extra or package) for environment, extra, package in found]
 
 
 def test_help_names_every_target(make):
@@ -307,7 +310,9 @@ def test_test_runs_every_backend_or_the_one_that_is_named(make):
 def test_test_installs_the_originals_that_it_compares_with(make):
     """They need PyTorch, whose build for the CPU comes before them."""
     _, printed, _ = make("-n", "test", "BACKEND=jax")
-    assert installed(printed) == [(".venv", each) for each in ("jax", "dev", "torch", "oracles")]
+    assert installed(printed) == [
+        (".venv", each) for each in ("jax", "dev", "torch", "oracles", "speechbrain")
+    ]
 
 
 @pytest.mark.parametrize(
