@@ -50,7 +50,9 @@ def of_keras(name):
 def parameters(build):
     """The number of a model's trainable parameters, which take no memory here."""
     with keras.StatelessScope(initialize_variables=False):
-        return sum(math.prod(weight.shape) for weight in build().trainable_weights)
+        count = sum(math.prod(weight.shape) for weight in build().trainable_weights)
+    keras.utils.clear_session()  # else Keras would fill them when a scope next closes
+    return count
 
 
 def measure(name, rounds):

@@ -13,6 +13,7 @@ import pytest
 
 import custom_layers
 import zoo
+from tests.unfilled import unfilled
 
 # Trainable parameters, and moving statistics: a mean and a variance for each normalized map. Those
 # of torchvision's and timm's models, which torchvision's documentation gives as num_params.
@@ -381,16 +382,10 @@ WITH_WEIGHTS = (
 )
 
 
-def build(name, **arguments):
-    """A model whose weights have shapes and no values."""
-    with keras.StatelessScope(initialize_variables=False):
-        return zoo.build(name, **arguments)
-
-
 @pytest.fixture(scope="module", params=PARAMETERS)
 def model(request):
     """Each model once, for all tests; not kept."""
-    model = build(request.param)
+    model = unfilled(request.param)
     assert model.name == request.param
     return model
 
@@ -503,7 +498,7 @@ def test_stochastic_depth_grows_from_block_to_block(model):
 
 def test_googlenet_with_auxiliary_classifiers():
     """Section 5, and torchvision's count with ``aux_logits``."""
-    model = build("googlenet", auxiliary=True)
+    model = unfilled("googlenet", auxiliary=True)
     assert count(model.trainable_weights) == 13_004_888
     assert count(model.non_trainable_weights) == 15_072
     names = ["auxiliary1_pool", "auxiliary1_conv", "auxiliary1_dense", "auxiliary2_pool"]

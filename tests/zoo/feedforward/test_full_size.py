@@ -12,6 +12,7 @@ import pytest
 from keras import ops
 
 from custom_layers import BatchNormalization, Dropout
+from tests.unfilled import without_values
 from zoo.feedforward.mlp import mlp
 from zoo.feedforward.perceptron import perceptron
 from zoo.feedforward.residual_mlp import residual_mlp
@@ -79,7 +80,7 @@ DROPOUT_RATES = {
 def name_and_model(request):
     """Each model once, its weights without values."""
     builder, arguments = MODELS[request.param]
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         return request.param, builder(**arguments)
 
 

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import zoo.initial_weights
+from tests.unfilled import without_values
 from zoo.recurrent.conv_lstm import conv_lstm, frames, patches
 
 TINY = {"horizon": 3, "input_shape": (None, 8, 6, 2), "widths": (3, 2), "patch_size": 2}
@@ -43,7 +44,7 @@ def test_parameters_are_those_of_table_1(widths, input_kernel_size, state_kernel
         for seen, width in zip((first, *widths), widths, strict=False):
             total += 4 * width * (outer * seen + inner * width + 1) + 3 * width
     assert total == parameters
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = conv_lstm(
             widths=widths, input_kernel_size=input_kernel_size, state_kernel_size=state_kernel_size
         )
@@ -51,11 +52,12 @@ def test_parameters_are_those_of_table_1(widths, input_kernel_size, state_kernel
 
 
 def test_shapes_on_the_way():
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = conv_lstm()
     assert model.name == "conv_lstm"
     assert model.input_shape == (None, None, 64, 64, 1)
     assert model.output_shape == (None, 10, 64, 64, 1)
+    assert model.count_params() == 7_585_296  # table 1, with kernels 5x5
     states = {"encoder1": 128, "encoder2": 64, "encoder3": 64}
     shapes = {"patches": (None, 16, 16, 16), "encoder1_input": (None, 16, 16, 512)}
     shapes |= {"forecaster2_input": (10, 16, 16, 256), "forecasters": (10, 16, 16, 256)}
@@ -71,7 +73,7 @@ def test_shapes_on_the_way():
 
 def test_radar_maps():
     """Section 4.2: patches of 2x2, two layers of 64, kernels 3x3, 5 frames and the next 15."""
-    with keras.StatelessScope(initialize_variables=False):
+    with without_values():
         model = conv_lstm(
             horizon=15, input_shape=(5, 100, 100, 1), widths=(64, 64), input_kernel_size=3,
             state_kernel_size=3, patch_size=2,

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 import zoo
 from custom_layers import Dropout
+from tests.unfilled import unfilled
 
 # For each kind: the layer, its gates and its bias vectors.
 KINDS = {"rnn": (layers.SimpleRNN, 1, 1), "lstm": (layers.LSTM, 4, 1), "gru": (layers.GRU, 3, 2)}
@@ -33,12 +34,6 @@ PARAMETERS = {
     "lstm_language_model": 8_192 + 328_704 + 525_312 + 32_896,
     "gru_language_model": 8_192 + 247_296 + 394_752 + 32_896,
 }
-
-
-def unfilled(name, **arguments):
-    """A model whose variables have shapes and no values."""
-    with keras.StatelessScope(initialize_variables=False):
-        return zoo.build(name, **arguments)
 
 
 def tiny(name, **arguments):

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 import zoo
 from custom_layers import BatchNormalization
+from tests.unfilled import unfilled, without_values
 from zoo import weights
 from zoo.weights.convolutional import TABLES
 
@@ -42,12 +43,6 @@ def tensors_of_tiny(num_classes=3):
         for each in ("weight", "bias", "running_mean", "running_var"):
             shapes[f"{name}.{each}"] = (maps,)
     return random(shapes)
-
-
-def unfilled(name, **arguments):
-    """A model whose variables have shapes and no values, so that its full size costs nothing."""
-    with keras.StatelessScope(initialize_variables=False):
-        return zoo.build(name, **arguments)
 
 
 def shapes_in_file(model, saved_by):
@@ -310,7 +305,7 @@ def test_a_folder_tells_what_it_holds(model, tmp_path):
 
 def given(tensors, path, name, head=True, **arguments):
     """{layer/variable: value} that loading gives a model, which has no values before."""
-    with keras.StatelessScope(initialize_variables=False) as scope:
+    with without_values() as scope:
         model = zoo.build(name, **arguments)
         load(model, tensors, path, head=head)
         found = {
