@@ -143,14 +143,12 @@ def search(
         complete = stopped | (length == max_length)
         scores = np.where(complete, sums, -np.inf) / _penalty(length, length_penalty)
         place = scores.argmax(axis=1)
-        for row in np.flatnonzero(scores.max(axis=1) > best.scores):
+        for row in np.flatnonzero(scores.max(axis=1) > best.scores):  # longer than what was there
             size = length - stopped[row, place[row]]
             best.tokens[row, :size] = histories[row, place[row], :size]
-            best.tokens[row, size:] = 0
             best.lengths[row], best.scores[row] = size, scores[row, place[row]]
             if traces is not None:
                 best.alignments[row, :size] = traces[row, place[row], :size]
-                best.alignments[row, size:] = 0
 
         free -= stopped.sum(axis=1, keepdims=True)
         # What goes on loses probability, and never gets to more than this.

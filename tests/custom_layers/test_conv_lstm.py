@@ -15,7 +15,7 @@ from tests.recurrent import (
     weights_of,
 )
 
-BATCH, TIME, HEIGHT, WIDTH, FILTERS, KERNEL = 2, 2, 4, 5, 2, 3
+BATCH, TIME, HEIGHT, WIDTH, FILTERS, KERNEL = 2, 2, 3, 4, 2, 3
 
 
 def convolve(maps, kernel):

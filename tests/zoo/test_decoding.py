@@ -374,8 +374,10 @@ def test_a_step_is_compiled_once(name, monkeypatch):
     model = make(name)
     model.get_layer("output").bias.assign([0, 0, -99, 0, 0, 0])
     decode(model, SOURCES, START, STOP, 1)  # builds
+    networks = decoding._networks[model]
     monkeypatch.setattr(layer, "call", counting)
     decode(model, SOURCES, START, STOP, 20, beam_width=3)
+    assert decoding._networks[model] is networks
     if keras.backend.backend() == "torch":
         assert len(calls) == 20
         return
