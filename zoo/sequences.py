@@ -14,12 +14,11 @@ Layers are Keras's own with their default arguments, which take a GPU's fused ke
 can: on TensorFlow those of LSTM and GRU, on JAX of LSTM and on PyTorch of both without a mask.
 """
 
-import operator
-
 import keras
 from keras import layers
 
 from custom_layers import Dropout
+from zoo.sizes import positive
 
 
 def sequence_input(model, num_features, vocabulary_size, embedding_width):
@@ -151,18 +150,3 @@ def language_model(
     x = layers.Embedding(vocabulary_size, embedding_width, name="embedding")(tokens)
     x = recurrent_layers(x, name, layer, width, depth, dropout_rate, return_sequences=True)
     return keras.Model(tokens, head(x, name, vocabulary_size), name=name)
-
-
-def positive(model, name, size):
-    """``size`` as an int.
-
-    Raises:
-        ValueError: it is no integer of 1 or more; names the model and the value.
-    """
-    try:
-        fits = not isinstance(size, bool) and operator.index(size) >= 1
-    except TypeError:
-        fits = False
-    if not fits:
-        raise ValueError(f"{model} needs {name}, an integer of 1 or more, got {size!r}.")
-    return operator.index(size)

@@ -3,11 +3,26 @@
 import operator
 
 
+def is_size(value):
+    """Whether it is an integer of 1 or more; True is none."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= 1
+    except TypeError:
+        return False
+
+
+def positive(model, name, size):
+    """``size`` as an int.
+
+    Raises:
+        ValueError: it is no integer of 1 or more; names the model and the value.
+    """
+    if not is_size(size):
+        raise ValueError(f"{model} needs {name}, an integer of 1 or more, got {size!r}.")
+    return operator.index(size)
+
+
 def check_sizes(model, names, sizes):
     """Raises ValueError unless ``sizes`` are integers above 0, and at least one."""
-    try:
-        fits = len(sizes) > 0 and all(operator.index(size) > 0 for size in sizes)
-    except TypeError:  # not a sequence, or not of integers
-        fits = False
-    if not fits:
+    if not (isinstance(sizes, (tuple, list)) and sizes and all(map(is_size, sizes))):
         raise ValueError(f"{model} needs {names}, integers above 0, got {sizes!r}.")

@@ -21,12 +21,11 @@ gradient would reach in forecaster1, and no peepholes.
 The paper's radar maps of 100x100 go through patches of 2x2, two layers of 64 and kernels 3x3.
 """
 
-import operator
-
 import keras
 from keras import layers, ops
 
 from custom_layers import ConvLSTM
+from zoo.sizes import is_size, positive
 
 
 def patches(x, size):
@@ -79,10 +78,14 @@ def conv_lstm(
         ValueError: H or W is no multiple of ``patch_size``, ``input_shape`` is not (T, H, W, C) of
             known H, W and C, or a number is no positive integer.
     """
-    _check_sizes(
-        horizon=horizon, input_kernel_size=input_kernel_size, state_kernel_size=state_kernel_size,
-        patch_size=patch_size,
-    )  # fmt: skip
+    sizes = {
+        "horizon": horizon,
+        "input_kernel_size": input_kernel_size,
+        "state_kernel_size": state_kernel_size,
+        "patch_size": patch_size,
+    }
+    for argument, size in sizes.items():
+        positive("conv_lstm", argument, size)
     _check_widths(widths)
     _check_frames(input_shape, patch_size)
 
@@ -103,26 +106,13 @@ def conv_lstm(
             x = input_to_state(x, width, input_kernel_size, name=name)
         x, _, _ = ConvLSTM(width, state_kernel_size, name=name)(x, h, c)
         outputs.append(x)
-    x = layers.Concatenate(name="forecasters")(outputs) if len(outputs) > 1 else x
+    x = layers.Concatenate(name="forecasters")(outputs)
     x = layers.Conv3D(patch_size**2 * input_shape[-1], 1, name="output")(x)
     return keras.Model(given, frames(x, patch_size), name="conv_lstm")
 
 
-def _positive(size):
-    try:
-        return operator.index(size) >= 1
-    except TypeError:
-        return False
-
-
-def _check_sizes(**sizes):
-    for name, size in sizes.items():
-        if not _positive(size):
-            raise ValueError(f"conv_lstm needs {name}, an integer of 1 or more, got {size!r}.")
-
-
 def _check_widths(widths):
-    if not (isinstance(widths, (tuple, list)) and widths and all(map(_positive, widths))):
+    if not (isinstance(widths, (tuple, list)) and widths and all(map(is_size, widths))):
         raise ValueError(
             f"conv_lstm needs widths, an integer of 1 or more for each layer, such as "
             f"(128, 64, 64), got {widths!r}."
@@ -133,7 +123,7 @@ def _check_frames(input_shape, patch_size):
     fits = isinstance(input_shape, (tuple, list)) and len(input_shape) == 4
     if fits:
         time, height, width, channels = input_shape
-        fits = (time is None or _positive(time)) and all(map(_positive, (height, width, channels)))
+        fits = (time is None or is_size(time)) and all(map(is_size, (height, width, channels)))
     if not fits:
         raise ValueError(
             f"conv_lstm needs input_shape (T, H, W, C) of known sizes, but for T, which may be "

@@ -21,7 +21,7 @@ import keras
 from keras import layers, ops, tree
 
 from custom_layers import AttentiveDecoder, Dropout
-from zoo.sequences import positive
+from zoo.sizes import positive
 
 
 def seq2seq_bahdanau(

@@ -22,7 +22,7 @@ import keras
 from keras import layers, ops, tree
 
 from custom_layers import Dropout, MultiplicativeAttention
-from zoo.sequences import positive
+from zoo.sizes import positive
 
 
 def seq2seq_luong(
