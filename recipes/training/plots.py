@@ -8,6 +8,7 @@ draws when it is over.
 
 import functools
 import itertools
+import textwrap
 
 import numpy as np
 
@@ -25,6 +26,7 @@ _STYLE = {
 }
 _SAMPLES = 16
 _SAMPLES_A_ROW = 4
+_LETTERS_A_LINE = 78  # of the font of texts
 
 
 def words(name):
@@ -159,22 +161,119 @@ def confusion_matrix(result):
     return figure
 
 
-def mistakes(result):
-    """Images of a ``Classification`` whose predicted class is wrong, the surest first."""
+@_styled
+def most_confused(result, names, count=12):
+    """Which classes of a ``Classification`` are taken for which others, and how often.
+
+    Args:
+        result: the ``Classification``.
+        names: of the classes.
+        count: of pairs (true, predicted) that are shown, the most frequent first.
+    """
+    counts = result.confusion
+    np.fill_diagonal(counts, 0)
+    most = np.argsort(-counts, axis=None, kind="stable")[:count]
+    pairs = [
+        pair for pair in zip(*np.unravel_index(most, counts.shape), strict=True) if counts[pair]
+    ]
+    figure = _figure(4.8, 0.9 + 0.25 * len(pairs))
+    axes = figure.add_subplot()
+    labels = [f"{names[true]} as {names[predicted]}" for true, predicted in pairs]
+    axes.barh(labels, [counts[pair] for pair in pairs], color=_RED)
+    axes.invert_yaxis()
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlabel("times")
+    return figure
+
+
+@_styled
+def texts(rows):
+    """Words or sentences with a note below each.
+
+    Args:
+        rows: each a list of (text, note, right): side by side, in as many lines as they need. The
+            note is green where ``right`` is true, and red where it is not.
+    """
+    cells = []  # (line, letters before it, text, note, right)
+    line = -1
+    for row in rows:
+        line, letters = line + 1, 0
+        for text, note, right in row:
+            text = textwrap.shorten(text, _LETTERS_A_LINE, placeholder=" ...")
+            size = max(len(text), len(note))
+            if letters and letters + size > _LETTERS_A_LINE:
+                line, letters = line + 1, 0
+            cells.append((line, letters, text, note, right))
+            letters += size + 1
+    lines = line + 1
+    figure = _figure(4.8, 0.34 * max(1, lines))
+    if not cells:
+        figure.text(0.5, 0.5, "none", ha="center", va="center")
+    # A dollar would begin a formula.
+    style = {"family": "monospace", "fontsize": 7, "va": "top", "parse_math": False}
+    for line, letters, text, note, right in cells:
+        x, y = letters / _LETTERS_A_LINE, 1 - line / lines
+        figure.text(x, y, text, **style)
+        figure.text(x, y - 0.42 / lines, note, color=_GREEN if right else _RED, **style)
+    return figure
+
+
+def tagged(sentences, result, names):
+    """Sentences with the predicted tag below each word, and the true one if it is another.
+
+    Args:
+        sentences: lists of words.
+        result: the ``Classification`` of all their words, and maybe of more.
+        names: of the tags.
+    """
+    tags = zip(result.predicted, result.labels, strict=True)
+    return texts(
+        [
+            [
+                (word, names[tag] if tag == true else f"{names[tag]} ({names[true]})", tag == true)
+                for word, (tag, true) in zip(sentence, tags, strict=False)
+            ]
+            for sentence in sentences
+        ]
+    )
+
+
+def mistakes(result, names=None):
+    """Inputs of a ``Classification`` whose predicted class is wrong, the surest first.
+
+    Args:
+        result: the ``Classification``, of images or of texts.
+        names: of the classes, for texts.
+    """
     wrong = np.flatnonzero(result.predicted != result.labels)
-    return _images(result, wrong[np.argsort(-result.confidence[wrong], kind="stable")])
+    return _inputs(result, wrong[np.argsort(-result.confidence[wrong], kind="stable")], names)
 
 
-def samples(result):
-    """Images of a ``Classification``, taken evenly from all of them."""
+def samples(result, names=None):
+    """Inputs of a ``Classification``, taken evenly from all of them; arguments of ``mistakes``."""
     count = len(result.labels)
-    return _images(result, np.linspace(0, count, min(_SAMPLES, count), endpoint=False, dtype=int))
+    evenly = np.linspace(0, count, min(_SAMPLES, count), endpoint=False, dtype=int)
+    return _inputs(result, evenly, names)
+
+
+def _inputs(result, indices, names):
+    indices = indices[:_SAMPLES]
+    if result.inputs.dtype.kind != "U":
+        return _images(result, indices)
+    rows = []
+    for index in indices:
+        predicted, true = result.predicted[index], result.labels[index]
+        note = f"{names[predicted]} ({result.confidence[index]:.0%})"
+        right = predicted == true
+        rows.append(
+            [(result.inputs[index], note if right else f"{note}, true: {names[true]}", right)]
+        )
+    return texts(rows)
 
 
 @_styled
 def _images(result, indices):
     """Images with their predicted class, its probability and the true class."""
-    indices = indices[:_SAMPLES]
     rows = max(1, -(-len(indices) // _SAMPLES_A_ROW))
     figure = _figure(4.8, 1.6 * rows)
     if not len(indices):
@@ -203,6 +302,42 @@ def histograms(samples, bins=80):
         axes.hist(values, edges, density=True, alpha=0.55, color=color, label=label)
     axes.grid()
     axes.legend()
+    return figure
+
+
+@_styled
+def forecasts(known, truth, forecast, windows=4):
+    """Some windows, taken evenly: what was known, what came and what was forecast.
+
+    Shapes: known (N, lookback), truth and forecast (N, horizon).
+    """
+    count = min(windows, len(known))
+    figure = _figure(4.8, 1.6 * count)
+    before, ahead = np.arange(1 - known.shape[1], 1), np.arange(1, truth.shape[1] + 1)
+    rows = figure.subplots(count, sharex=True, squeeze=False)[:, 0]
+    places = np.linspace(0, len(known), count, endpoint=False, dtype=int)
+    for axes, index in zip(rows, places, strict=True):
+        _plot(axes, (before, known[index]), color=_INK)
+        _plot(axes, (ahead, truth[index]), color=_BLUE, label="truth")
+        _plot(axes, (ahead, forecast[index]), color=_RED, label="forecast")
+        axes.grid()
+    rows[0].legend(fontsize="small")
+    rows[-1].set_xlabel("rows ahead")
+    return figure
+
+
+@_styled
+def lines(values, x_label, y_label):
+    """Lines over 1, 2, ...: {label: values (N,)}."""
+    figure = _figure(4.8, 3.3)
+    axes = figure.add_subplot()
+    for color, (label, each) in zip(_COLORS, values.items(), strict=False):
+        _plot(axes, (range(1, len(each) + 1), each), color=color, label=label)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_ylim(bottom=0)
+    axes.grid()
+    axes.legend(fontsize="small")
     return figure
 
 

@@ -20,26 +20,53 @@ SHORT = {
     "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
     "finetune_images": ["--epochs", "2", "--head-epochs", "1", "--batch-size", "128"],
     "gan_mixture": ["--epochs", "2"],
-}
-# What the first epoch of such a run must reach, far below what an untrained model has: 3.6; 2.5; 2.
+    "lstm_forecast": [
+        "--epochs", "2", "--batch-size", "8", "--lookback", "24", "--learning-rate", "0.01",
+    ],
+    "lstm_intents": ["--epochs", "2", "--batch-size", "100", "--length", "8"],
+    "lstm_names": ["--epochs", "2", "--batch-size", "48", "--learning-rate", "0.01"],
+    "tagger": ["--epochs", "2", "--batch-size", "100", "--length", "8", "--learning-rate", "0.02"],
+}  # fmt: skip
+# What the first epoch of such a run must reach, far below what an untrained model has: 3.6; 2.5; 2;
+# 0.80; 2.5; 3.4; 2.8.
 LEARNS = {
     "cnn_mnist": ("training_loss", 2.6),
     "finetune_images": ("validation_loss", 1.5),
     "gan_mixture": ("validation_distance", 1.7),
+    "lstm_forecast": ("training_loss", 0.76),
+    "lstm_intents": ("validation_loss", 2.2),
+    "lstm_names": ("validation_loss", 3.0),
+    "tagger": ("validation_loss", 1.8),
 }
 # The quantities of its curves, and its pictures in their order.
 CURVES = {
     "cnn_mnist": ["loss", "accuracy"],
     "finetune_images": ["loss", "accuracy"],
     "gan_mixture": ["discriminator_loss", "generator_loss", "distance"],
+    "lstm_forecast": ["loss", "mse"],
+    "lstm_intents": ["loss", "accuracy"],
+    "lstm_names": ["loss"],
+    "tagger": ["loss", "accuracy"],
 }
 PICTURES = {
     "cnn_mnist": ["confusion", "mistakes", "samples"],
     "finetune_images": ["confusion", "mistakes", "samples"],
     "gan_mixture": ["samples"],
+    "lstm_forecast": ["forecasts", "horizon"],
+    "lstm_intents": ["confusion", "mistakes", "samples"],
+    "lstm_names": ["names"],
+    "tagger": ["confusion", "samples"],
 }
 # What else it leaves in its folder.
-FILES = {"cnn_mnist": [], "finetune_images": ["network.safetensors"], "gan_mixture": []}
+FILES = {
+    "cnn_mnist": [],
+    "finetune_images": ["network.safetensors"],
+    "gan_mixture": [],
+    "lstm_forecast": [],
+    "lstm_intents": ["vocabulary.json"],
+    "lstm_names": [],
+    "tagger": ["vocabulary.json"],
+}
 # What its first steps log, the same on every backend.
 FIRST_STEPS = {
     "cnn_mnist": {
@@ -62,6 +89,30 @@ FIRST_STEPS = {
         "generator_loss": [
             0.686326772, 0.681460261, 0.675288856, 0.667067289, 0.656223148,
             0.640129507, 0.633508712, 0.610278934, 0.617197782, 0.612693012,
+        ],
+    },
+    "lstm_forecast": {
+        "loss": [
+            0.755438387, 0.653292835, 0.680477321, 0.712540627, 0.746453285,
+            1.06462014, 0.754954040, 0.689721584, 0.601818383, 0.630341172,
+        ],
+    },
+    "lstm_intents": {
+        "loss": [
+            2.48579216, 2.45563865, 2.41602659, 2.37459326, 2.31604743,
+            2.20880055, 2.21767235, 1.99413693, 1.84801817, 1.77061391,
+        ],
+    },
+    "lstm_names": {
+        "loss": [
+            3.40042543, 3.35997367, 3.21569633, 3.18910956, 3.06087804,
+            3.03299570, 3.07081056, 3.00417709, 2.98853469, 2.99706936,
+        ],
+    },
+    "tagger": {
+        "loss": [
+            2.83382058, 2.74035001, 2.50285125, 2.44603920, 2.15646696,
+            2.02506208, 1.86381948, 1.59197223, 1.30277646, 1.10129058,
         ],
     },
 }  # fmt: skip

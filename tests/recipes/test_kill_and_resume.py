@@ -22,6 +22,10 @@ OPTIONS = {
     "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
     "finetune_images": ["--epochs", "2", "--head-epochs", "1", "--batch-size", "200"],
     "gan_mixture": ["--epochs", "2", "--batch-size", "400"],
+    "lstm_forecast": ["--epochs", "2", "--batch-size", "32", "--lookback", "24"],
+    "lstm_intents": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
+    "lstm_names": ["--epochs", "2", "--batch-size", "96", "--width", "32"],
+    "tagger": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
 }
 COMMON = ["--data", "embedded", "--checkpoint-seconds", "0.001"]
 # By how much another backend may differ from the run's own, after so many steps.

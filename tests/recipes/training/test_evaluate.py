@@ -7,7 +7,7 @@ from keras import layers
 from scipy.special import log_softmax, softmax
 from sklearn import metrics
 
-from recipes.training.evaluate import Classification, classify
+from recipes.training.evaluate import Classification, classify, classify_tokens
 
 LABELS = np.random.default_rng(0).integers(0, 5, 200)
 LOGITS = np.random.default_rng(1).normal(0, 3, (200, 5)) + 2 * np.eye(5)[LABELS]
@@ -56,3 +56,19 @@ def test_classify_runs_the_model_in_inference_over_all_of_the_split():
     np.testing.assert_allclose(result.logits, inputs @ kernel + bias, rtol=1e-5, atol=1e-4)
     np.testing.assert_array_equal(result.labels, labels)
     assert result.inputs is inputs
+
+
+def test_tokens_are_classified_in_their_order_and_padding_is_no_token():
+    tokens = keras.Input((None,), dtype="int32")
+    model = keras.Model(tokens, layers.Embedding(9, 3, name="table")(tokens))
+    table = np.random.default_rng(0).normal(size=(9, 3))
+    table[0] = [9, 0, 0]  # of padding: right by its looks
+    model.get_layer("table").set_weights([table])
+    inputs = np.array([[5, 8, 1, 0], [2, 0, 0, 0], [7, 3, 4, 6]], "int32")
+    labels = np.array([[0, 1, 2, 0], [1, 0, 0, 0], [2, 2, 1, 0]], "int32")
+    result = classify_tokens(model, (inputs, labels), batch_size=2)
+    np.testing.assert_array_equal(result.inputs, [5, 8, 1, 2, 7, 3, 4, 6])
+    np.testing.assert_array_equal(result.labels, [0, 1, 2, 1, 2, 2, 1, 0])
+    np.testing.assert_allclose(result.logits, table[result.inputs], rtol=1e-6)
+    assert result.logits.dtype == "float64"
+    assert result.accuracy == np.mean(table[result.inputs].argmax(axis=1) == result.labels)

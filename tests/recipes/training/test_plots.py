@@ -341,6 +341,104 @@ def test_confusion_matrix_without_mistakes():
     assert not axes.images[0].to_rgba(axes.images[0].get_array())[..., 3].any()
 
 
+def test_the_most_confused_classes_come_first():
+    true, predicted = zip(*[(0, 1)] * 2 + [(1, 0)] * 3 + [(2, 2)] * 9 + [(2, 0)], strict=True)
+    result = Classification(None, np.array(true), np.eye(3)[list(predicted)])
+    (axes,) = plots.most_confused(result, ["yes", "no", "maybe"]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "no as yes", "yes as no", "maybe as yes",
+    ]  # fmt: skip
+    assert [bar.get_width() for bar in axes.patches] == [3, 2, 1]
+    assert axes.yaxis_inverted()  # the first is above
+    assert axes.get_xlabel() == "times"
+    assert all(tick == int(tick) for tick in axes.get_xticks())
+    (axes,) = plots.most_confused(result, ["yes", "no", "maybe"], count=2).axes
+    assert [bar.get_width() for bar in axes.patches] == [3, 2]
+
+
+def test_no_classes_are_confused():
+    (axes,) = plots.most_confused(Classification(None, np.arange(2), np.eye(2)), "ab").axes
+    assert not axes.patches
+
+
+def placed(figure):
+    """The texts of a figure of texts: {(line, letters before it): [text, note]}."""
+    found = {}
+    lines = round(figure.get_figheight() / 0.34)
+    for text in figure.texts:
+        x, y = text.get_position()
+        line = int((1 - y) * lines + 1e-6)
+        found.setdefault((line, round(x * plots._LETTERS_A_LINE)), []).append(text.get_text())
+    return found
+
+
+def test_texts_have_their_notes_below():
+    figure = plots.texts(
+        [[("He", "PRON", True), ("sees", "NOUN (VERB)", False)], [("$1$", "x", True)]]
+    )
+    assert placed(figure) == {
+        (0, 0): ["He", "PRON"], (0, 5): ["sees", "NOUN (VERB)"], (1, 0): ["$1$", "x"],
+    }  # fmt: skip
+    colors = [to_hex(text.get_color()) for text in figure.texts]
+    ink, right, _, wrong, _, also_right = colors
+    assert right == also_right == plots._GREEN
+    assert wrong == plots._RED != ink
+    assert all(text.get_parse_math() is False for text in figure.texts)
+
+
+def test_texts_go_on_in_the_next_line_where_there_is_no_room():
+    rows = [[("a" * 40, "", True), ("b", "c" * 37, True), ("d", "e", True)], [("f", "", True)]]
+    found = placed(plots.texts(rows))
+    # 40 letters, a space and 37 of the note fill a line of 78.
+    assert list(found) == [(0, 0), (0, 41), (1, 0), (2, 0)]
+    rows[0][0] = ("a" * 41, "", True)
+    assert list(placed(plots.texts(rows))) == [(0, 0), (1, 0), (1, 38), (2, 0)]
+
+
+def test_a_text_that_is_too_long_is_cut_between_words():
+    ((text, _),) = placed(plots.texts([[("word " * 40, "note", True)]])).values()
+    assert text == "word " * 15 + "..."
+    assert len(text) == 78
+
+
+def test_a_line_of_letters_is_as_wide_as_the_picture():
+    figure = plots.texts([[("m" * 78, "", True)]])
+    (text, _) = figure.texts
+    width = text.get_window_extent().width / figure.bbox.width
+    assert 0.95 < width <= 1
+
+
+def test_texts_of_a_classification(result):
+    sentences = result._replace(inputs=np.array([f"sentence {i}" for i in range(6)]))
+    names = ["yes", "no", "maybe"]
+    assert list(placed(plots.mistakes(sentences, names)).values()) == [
+        ["sentence 5", "no (100%), true: maybe"], ["sentence 4", "yes (44%), true: no"],
+    ]  # fmt: skip
+    drawn = plots.samples(sentences, names)
+    assert list(placed(drawn).values())[::3] == [
+        ["sentence 0", "yes (100%)"], ["sentence 3", "yes (58%)"],
+    ]  # fmt: skip
+    notes = [to_hex(text.get_color()) for text in drawn.texts[1::2]]
+    assert notes == [plots._GREEN] * 4 + [plots._RED] * 2
+    many = classification([1] * 40, np.arange(40) / 10)._replace(inputs=np.array(["text"] * 40))
+    assert len(placed(plots.mistakes(many, names))) == 16
+
+
+def test_words_and_their_tags():
+    names = ("ADJ", "ADP", "ADV")
+    result = Classification(None, np.array([0, 2, 1, 0]), np.eye(3)[[0, 1, 1, 2]])
+    figure = plots.tagged([["light", "fast"], ["in"]], result, names)
+    assert placed(figure) == {
+        (0, 0): ["light", "ADJ"], (0, 6): ["fast", "ADP (ADV)"], (1, 0): ["in", "ADP"],
+    }  # fmt: skip
+    colors = [to_hex(text.get_color()) for text in figure.texts[1::2]]
+    assert colors == [plots._GREEN, plots._RED, plots._GREEN]
+
+
+def test_no_texts_at_all():
+    assert [text.get_text() for text in plots.texts([]).texts] == ["none"]
+
+
 def test_histograms_are_densities_over_the_same_bins():
     low, high = np.array([0.0, 1.0, 1.0, 1.0]), np.array([9.0, 10.0])
     (axes,) = plots.histograms({"a": low, "b": high}, bins=10).axes
@@ -355,6 +453,26 @@ def test_histograms_are_densities_over_the_same_bins():
     assert colors[0][3] < 1  # what lies behind is seen
 
 
+def test_forecasts_lie_over_what_came_and_behind_what_was_known():
+    known, truth = np.arange(30.0).reshape(10, 3), np.arange(20.0).reshape(10, 2)
+    panels = plots.forecasts(known, truth, truth + 100).axes
+    assert [axes.get_lines()[0].get_ydata()[0] for axes in panels] == [0, 6, 15, 21]  # evenly
+    before, came, forecast = panels[1].get_lines()
+    assert points(before) == [[-2, 6], [-1, 7], [0, 8]]
+    assert points(came) == [[1, 4], [2, 5]] and points(forecast) == [[1, 104], [2, 105]]
+    assert legend(panels[0]) == ["truth", "forecast"]
+    assert len({line.get_color() for line in (before, came, forecast)}) == 3
+    assert len(plots.forecasts(known[:2], truth[:2], truth[:2]).axes) == 2
+
+
+def test_lines_count_from_1_and_begin_at_zero():
+    (axes,) = plots.lines({"a": [3, 5], "b": [4, 4]}, "ahead", "error").axes
+    assert [points(line) for line in axes.get_lines()] == [[[1, 3], [2, 5]], [[1, 4], [2, 4]]]
+    assert legend(axes) == ["a", "b"]
+    assert axes.get_ylim()[0] == 0
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("ahead", "error")
+
+
 def figures(result):
     return {
         "one run": plots.curves({"one": RUN})["loss"],
@@ -363,7 +481,12 @@ def figures(result):
         "mistakes": plots.mistakes(result),
         "no mistakes": plots.mistakes(classification([0], [1])),
         "samples": plots.samples(result),
+        "most confused": plots.most_confused(result, ["yes", "no", "maybe"]),
+        "texts": plots.texts([[("a word", "right", True)], [("another", "wrong", False)]]),
+        "no texts": plots.texts([]),
         "histograms": plots.histograms({"a": np.arange(4.0), "b": np.arange(9.0)}),
+        "forecasts": plots.forecasts(*np.ones((3, 5, 2))),
+        "lines": plots.lines({"a": [3, 5]}, "ahead", "error"),
     }
 
 
