@@ -1,10 +1,10 @@
 """Series in time: numbers, a row a time.
 
-Embedded: the sunspots of each year, which come and go in about eleven years. A file is a .csv or .csv.gz whose first row names the columns, with the rows in
-time order, such as ETTh1.csv: load and oil temperature of a transformer, hour by hour (Zhou et al.
-2021, "Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting",
-arXiv:2012.07436, section 5.1). A part is one array of float32 (rows, series); the parts follow each
-other in time, without a gap.
+Embedded: the sunspots of each year, which come and go in about eleven years. A file is a .csv or
+.csv.gz whose first row names the columns, with the rows in time order, such as ETTh1.csv: load and
+oil temperature of a transformer, hour by hour (Zhou et al. 2021, "Informer: Beyond Efficient
+Transformer for Long Sequence Time-Series Forecasting", arXiv:2012.07436, section 5.1). A part is
+one array of float32 (rows, series); the parts follow each other in time, without a gap.
 """
 
 import csv

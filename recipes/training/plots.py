@@ -139,15 +139,12 @@ def _make_logarithmic(axes):
 @_styled
 def confusion_matrix(result):
     """Counts of (true, predicted) classes of a ``Classification``; mistakes are coloured."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     counts = result.confusion
     classes = range(len(counts))
     wrong = counts - np.diag(np.diag(counts))
     figure = _figure(4.8, 4.5)
     axes = figure.add_subplot()
-    transparent_to_red = LinearSegmentedColormap.from_list("mistakes", [f"{_RED}00", _RED])
-    axes.imshow(wrong, cmap=transparent_to_red, vmin=0, vmax=max(1, wrong.max()) * 2)
+    axes.imshow(wrong, cmap=_transparent_to(_RED), vmin=0, vmax=max(1, wrong.max()) * 2)
     for true in classes:
         for predicted in classes:
             if counts[true, predicted]:
@@ -327,6 +324,33 @@ def forecasts(known, truth, forecast, windows=4):
 
 
 @_styled
+def alignments(examples):
+    """Where a decoder looked as it wrote: the bluer, the more.
+
+    Args:
+        examples: each (source, written, weights (T, S)): two texts, and how much each character of
+            the source (columns) was looked at as each character was written (rows). T and S may be
+            larger, by padding.
+    """
+    shapes = [(len(written), len(source)) for source, written, _ in examples]
+    figure = _figure(4.8, 0.4 + sum(0.5 + 0.15 * height for height, _ in shapes))
+    rows = figure.subplots(
+        len(examples), squeeze=False, height_ratios=[height for height, _ in shapes]
+    )[:, 0]
+    for axes, (source, written, weights), (height, width) in zip(
+        rows, examples, shapes, strict=True
+    ):
+        axes.imshow(
+            weights[:height, :width], cmap=_transparent_to(_BLUE), vmin=0, vmax=1, aspect="auto"
+        )
+        style = {"family": "monospace", "fontsize": 7, "parse_math": False}
+        axes.set_xticks(range(width), list(source), **style)
+        axes.set_yticks(range(height), list(written), **style)
+        axes.tick_params(length=0)
+    return figure
+
+
+@_styled
 def lines(values, x_label, y_label):
     """Lines over 1, 2, ...: {label: values (N,)}."""
     figure = _figure(4.8, 3.3)
@@ -339,6 +363,13 @@ def lines(values, x_label, y_label):
     axes.grid()
     axes.legend(fontsize="small")
     return figure
+
+
+def _transparent_to(color):
+    """A colormap, of which 0 shows the page."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("", [f"{color}00", color])
 
 
 def _figure(width, height):

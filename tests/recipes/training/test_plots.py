@@ -424,6 +424,24 @@ def test_texts_of_a_classification(result):
     assert len(placed(plots.mistakes(many, names))) == 16
 
 
+def test_alignments_have_the_source_below_and_what_was_written_at_the_left():
+    weights = np.random.default_rng(0).uniform(size=(6, 9))
+    figure = plots.alignments([("3 May", "03-05", weights), ("$1", "1", weights)])
+    first, second = figure.axes
+    assert [label.get_text() for label in first.get_xticklabels()] == [*"3 May"]
+    assert [label.get_text() for label in first.get_yticklabels()] == [*"03-05"]
+    assert [label.get_text() for label in second.get_xticklabels()] == ["$", "1"]
+    assert not any(label.get_parse_math() for label in second.get_xticklabels())
+    (image,) = first.images
+    np.testing.assert_array_equal(image.get_array(), weights[:5, :5])
+    np.testing.assert_array_equal(second.images[0].get_array(), weights[:1, :2])
+    # Written from the top down; where it did not look, the page is seen.
+    assert first.get_ylim()[0] > first.get_ylim()[1]
+    colors = image.to_rgba(np.array([0.0, 0.5, 1.0]), norm=True)
+    assert to_hex(colors[2]) == plots._BLUE
+    np.testing.assert_allclose(colors[:, 3], [0, 0.5, 1], atol=0.01)
+
+
 def test_words_and_their_tags():
     names = ("ADJ", "ADP", "ADV")
     result = Classification(None, np.array([0, 2, 1, 0]), np.eye(3)[[0, 1, 1, 2]])
