@@ -141,11 +141,19 @@ def result_table(results=RESULTS):
     )
 
 
-def curve_table(results=CURVES):
-    """How far apart the backends lie, with the picture, for each recipe that has curves."""
+def curve_table(results=CURVES, only=None, pictures=""):
+    """How far apart the backends lie, with the picture, for each recipe that has curves.
+
+    Args:
+        results: the folder that they are kept in.
+        only: a recipe to leave out the others.
+        pictures: the path from the page to the folder.
+    """
     parts = []
     for result in _read(results):
         recipe = result["recipe"]
+        if only not in (None, recipe):
+            continue
         floor = " and ".join(TITLES[backend] for backend in result["moved"])
         source = result["data"]["description"].partition(":")[0]
         backends = ", ".join(
@@ -163,7 +171,7 @@ def curve_table(results=CURVES):
         ]
         parts.append(
             f"![{recipe}: the loss on each backend, and how far apart they lie]"
-            f"(docs/curves/{recipe}.png)\n\n" + _table(heads, curves.table(result))
+            f"({pictures}{recipe}.png)\n\n" + _table(heads, curves.table(result))
         )
     return "\n".join(parts)
 
@@ -282,10 +290,11 @@ PARTS = {
         "models": model_table,
         "recipes": recipe_table,
         "results": result_table,
-        "curves": curve_table,
+        "curves": partial(curve_table, only="cnn_mnist", pictures="docs/curves/"),
         "steps": step_table,
         "machine": machine,
     },
+    CURVES / "README.md": {"curves": curve_table},
     BENCHMARKS.parent / "README.md": {
         "machine": machine,
         "benchmarks": benchmark_table,

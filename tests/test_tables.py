@@ -143,8 +143,7 @@ def test_a_run_from_moved_weights_is_refused(tmp_path, results):
 def test_published_curves_are_one_curve():
     """Five seeds: the first step to 1e-6, ten to 1e-3, 50 to 2e-2 and 10 times what chaos does,
     and the test accuracy to 0.3 points."""
-    (result,) = tables._read(tables.CURVES)
-    assert result["recipe"] == "cnn_mnist"
+    (result,) = (each for each in tables._read(tables.CURVES) if each["recipe"] == "cnn_mnist")
     assert result["data"]["source"] == "tfds"
     assert len(result["seeds"]) == 5
     assert sorted(result["backends"]) == sorted(tables.BACKENDS)
@@ -158,6 +157,23 @@ def test_published_curves_are_one_curve():
     fifty = result["steps"]["50"]
     assert max(fifty["backends"]) <= 10 * max(fifty["floor"])
     assert max(result["test"]["test_accuracy"]["backends"]) <= 0.003
+
+
+SEQUENCES = ["lstm_forecast", "lstm_intents", "lstm_names", "seq2seq_dates", "tagger"]
+
+
+@pytest.mark.parametrize("recipe", SEQUENCES)
+def test_published_curves_of_sequences_are_one_curve(recipe):
+    """The first step to 1e-6, ten to 1e-3, and 50 to 2e-2 or 10 times what chaos does."""
+    (result,) = (each for each in tables._read(tables.CURVES) if each["recipe"] == recipe)
+    assert sorted(result["backends"]) == sorted(tables.BACKENDS)
+    config = importlib.import_module(f"recipes.{recipe}").Config()
+    for name, value in vars(config).items():
+        assert name == "seed" or result["options"][name] == value
+    for steps, bound in {"1": 1e-6, "10": 1e-3}.items():
+        assert max(result["steps"][steps]["backends"]) <= bound
+    fifty = result["steps"]["50"]
+    assert max(fifty["backends"]) <= max(2e-2, 10 * max(fifty["floor"]))
 
 
 def write_curves(folder, **changes):
@@ -181,8 +197,9 @@ def test_published_curves_are_in_the_readme(tmp_path, results):
     assert kept["options"] == {"epochs": 1}
     assert kept["git_commit"] == DESCRIPTION["git_commit"]
     assert (results / "toy.png").read_bytes()[:4] == b"\x89PNG"
-    assert tables.curve_table(results).splitlines() == [
-        "![toy: the loss on each backend, and how far apart they lie](docs/curves/toy.png)",
+    assert tables.curve_table(results, only="other") == ""
+    assert tables.curve_table(results, "toy", "there/").splitlines() == [
+        "![toy: the loss on each backend, and how far apart they lie](there/toy.png)",
         "",
         "| `toy`, ten numbers | between JAX, PyTorch, largest of 1 seed "
         "| PyTorch, weights moved by one unit in the last place, largest of 1 seed |",
