@@ -16,8 +16,12 @@ from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
 from custom_layers.lstm_cell import LSTMCell
 from custom_layers.multiplicative_attention import MultiplicativeAttention
+from custom_layers.rms_normalization import RMSNormalization
 from custom_layers.rnn_cell import RNNCell
+from custom_layers.rotary_positions import RotaryPositions
+from custom_layers.sinusoidal_positions import SinusoidalPositions
 from custom_layers.stochastic_depth import StochasticDepth
+from custom_layers.swiglu import SwiGLU
 
 __all__ = [
     "GELU",
@@ -32,6 +36,10 @@ __all__ = [
     "LayerScale",
     "LeakyReLU",
     "MultiplicativeAttention",
+    "RMSNormalization",
     "RNNCell",
+    "RotaryPositions",
+    "SinusoidalPositions",
     "StochasticDepth",
+    "SwiGLU",
 ]

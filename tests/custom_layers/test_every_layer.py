@@ -29,11 +29,16 @@ CASES = {
     "LayerScale": {"initial_value": 0.3},
     "LeakyReLU": {"negative_slope": 0.2},
     "MultiplicativeAttention": {},
+    "RMSNormalization": {"epsilon": 0.1},
     "RNNCell": {"units": 7},
+    "RotaryPositions": {"base": 100.0},
+    "SinusoidalPositions": {},
     "StochasticDepth": {"rate": 0.4, "seed": 5},
+    "SwiGLU": {"hidden_width": 7},
 }
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
 FRAMES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3, 4, 12)).astype("float32")
+HEADS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 2, 6)).astype("float32")
 IMAGES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 6, 3)).astype("float32")
 
 every_layer = pytest.mark.parametrize("name", CASES)
@@ -47,6 +52,10 @@ def inputs_of(name):
     """(inputs, shape of the outputs)."""
     if name == "AdaptiveAveragePooling2D":
         return IMAGES, (4, 2, 2, 3)
+    if name == "RotaryPositions":
+        return HEADS, HEADS.shape
+    if name == "SinusoidalPositions":
+        return HEADS[:, :, 0], (4, 5, 6)
     if name == "ConvLSTM":
         return FRAMES, (4, 5, 3, 4, 3)
     if name.endswith("Cell"):
@@ -135,7 +144,13 @@ def test_outputs_have_the_compute_dtype(name, dtype):
     assert all(weight.dtype == "float32" for weight in layer.weights)
 
 
-@pytest.mark.parametrize("name", ["Dropout", "GELU", "LayerScale", "LeakyReLU", "StochasticDepth"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Dropout", "GELU", "LayerScale", "LeakyReLU", "RMSNormalization", "StochasticDepth",
+        "SwiGLU",
+    ],
+)  # fmt: skip
 def test_mask_is_passed_on(name):
     """The pooling behind the layer leaves the masked time steps out of its mean."""
     inputs = keras.Input((5, 3))
