@@ -27,7 +27,7 @@ from recipes.__main__ import BACKENDS, recipes  # noqa: E402
 from recipes.training import curves  # noqa: E402
 from recipes.training.errors import InputError  # noqa: E402
 from recipes.training.folder import write_json  # noqa: E402
-from recipes.training.progress import figure  # noqa: E402
+from recipes.training.progress import figure, is_share_right  # noqa: E402
 from recipes.training.report import save_picture  # noqa: E402
 from recipes.training.saved_run import read_run  # noqa: E402
 
@@ -124,12 +124,12 @@ def recipe_table():
 
 
 def result_table(results=RESULTS):
-    """The published test figures: accuracies where a recipe has them, else all."""
+    """The published test figures: shares that are right where a recipe has them, else all."""
     published = {}  # (recipe, source, figure): {backend: value}
     for result in _read(results):
         recipe, source = result["recipe"], result["data"]["description"].partition(":")[0]
-        accuracies = [name for name in result["test"] if name.endswith("accuracy")]
-        for name in accuracies or result["test"]:
+        shares = [name for name in result["test"] if is_share_right(name)]
+        for name in shares or result["test"]:
             cells = published.setdefault((recipe, source, name), {})
             cells[result["options"]["backend"]] = figure(name, result["test"][name])
     return _table(

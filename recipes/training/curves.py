@@ -14,6 +14,7 @@ import numpy as np
 
 from recipes.training import plots
 from recipes.training.errors import InputError
+from recipes.training.progress import is_share_right
 
 # Options in which the runs may differ.
 FREE = ("backend", "seed", "ulps", "runs", "data", "checkpoint_seconds")
@@ -180,7 +181,7 @@ def table(found):
         for steps, cells in found["steps"].items()
     ]
     for name, cells in found["test"].items():
-        shown = _points if name.endswith("accuracy") else "{:.2g}".format
+        shown = _points if is_share_right(name) else "{:.2g}".format
         rows.append([plots.words(name), *largest(cells, shown)])
     return rows
 

@@ -74,6 +74,11 @@ def figures(values):
     return "  ".join(f"{name} {figure(name, value)}" for name, value in values.items())
 
 
+def is_share_right(name):
+    """Whether a figure is the share of examples that a model gets right."""
+    return name.endswith(("accuracy", "exact_match"))
+
+
 def figure(name, value):
-    """A figure as people read it: an accuracy in percent, all else with four digits."""
-    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}"
+    """A figure as people read it: a share that is right in percent, all else with four digits."""
+    return f"{value:.2%}" if is_share_right(name) else f"{value:.4g}"

@@ -61,6 +61,7 @@ def test_a_pipe_gets_a_line_at_times_with_rate_and_time_left(monkeypatch, capsys
     [
         ({"loss": 0.123456}, "loss 0.1235"),
         ({"test_accuracy": 0.99321}, "test_accuracy 99.32%"),
+        ({"validation_exact_match": 1.0}, "validation_exact_match 100.00%"),
         ({"loss": 2e-7, "other": 3}, "loss 2e-07  other 3"),
         ({}, ""),
     ],
