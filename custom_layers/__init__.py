@@ -15,10 +15,12 @@ from custom_layers.gru_cell import GRUCell
 from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
 from custom_layers.lstm_cell import LSTMCell
+from custom_layers.multi_head_attention import MultiHeadAttention
 from custom_layers.multiplicative_attention import MultiplicativeAttention
 from custom_layers.rms_normalization import RMSNormalization
 from custom_layers.rnn_cell import RNNCell
 from custom_layers.rotary_positions import RotaryPositions
+from custom_layers.scaled_dot_product_attention import ScaledDotProductAttention
 from custom_layers.sinusoidal_positions import SinusoidalPositions
 from custom_layers.stochastic_depth import StochasticDepth
 from custom_layers.swiglu import SwiGLU
@@ -35,10 +37,12 @@ __all__ = [
     "LSTMCell",
     "LayerScale",
     "LeakyReLU",
+    "MultiHeadAttention",
     "MultiplicativeAttention",
     "RMSNormalization",
     "RNNCell",
     "RotaryPositions",
+    "ScaledDotProductAttention",
     "SinusoidalPositions",
     "StochasticDepth",
     "SwiGLU",

@@ -7,7 +7,7 @@ Translate", arXiv:1409.0473, sections 3.1 and A.1.2.
 import keras
 from keras import layers, ops
 
-from custom_layers.attention_weights import attention_weights
+from custom_layers.attention_weights import attention_weights, of_keys
 
 
 @keras.saving.register_keras_serializable("custom_layers")
@@ -69,5 +69,5 @@ def attend(query, keys, values, keys_mask, query_kernel, score_kernel):
     query = ops.matmul(query, query_kernel)[:, :, None]  # (B, T, 1, A)
     compared = ops.tanh(query + keys[:, None])  # (B, T, S, A)
     scores = ops.matmul(compared, score_kernel)[..., 0]  # (B, T, S)
-    weights = ops.cast(attention_weights(scores, keys_mask), values.dtype)
+    weights = ops.cast(attention_weights(scores, of_keys(keys_mask)), values.dtype)
     return ops.matmul(weights, values), weights

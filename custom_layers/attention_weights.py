@@ -10,11 +10,16 @@ _NOTHING = -3e38
 
 
 def attention_weights(scores, mask):
-    """softmax of ``scores`` (..., T, S) over S, where ``mask`` (..., S), if given, is True.
+    """softmax of ``scores`` (..., T, S) over S, where ``mask`` (..., T or 1, S) is True.
 
-    It is taken, and returned, in float32 at least.
+    Without a mask, None, everywhere. It is taken, and returned, in float32 at least.
     """
     scores = at_least_float32(scores)
     if mask is not None:
-        scores = ops.where(ops.expand_dims(mask, -2), scores, _NOTHING)
+        scores = ops.where(mask, scores, _NOTHING)
     return ops.softmax(scores, axis=-1)
+
+
+def of_keys(mask):
+    """(B, S), or None -> (B, 1, S), the same for each query."""
+    return None if mask is None else ops.expand_dims(mask, 1)

@@ -7,7 +7,7 @@ arXiv:1508.04025, section 3.1, the score that it calls general.
 import keras
 from keras import layers, ops
 
-from custom_layers.attention_weights import attention_weights
+from custom_layers.attention_weights import attention_weights, of_keys
 from custom_layers.precision import at_least_float32
 
 
@@ -34,7 +34,7 @@ class MultiplicativeAttention(layers.Layer):
     def call(self, query, keys, keys_mask=None):
         projected = at_least_float32(ops.matmul(query, self.kernel))  # (B, T, K)
         scores = ops.matmul(projected, ops.transpose(keys, (0, 2, 1)))  # (B, T, S)
-        weights = ops.cast(attention_weights(scores, keys_mask), self.compute_dtype)
+        weights = ops.cast(attention_weights(scores, of_keys(keys_mask)), self.compute_dtype)
         return ops.matmul(weights, keys), weights
 
     def compute_output_shape(self, query_shape, keys_shape):

@@ -28,10 +28,12 @@ CASES = {
     "LSTMCell": {"units": 7},
     "LayerScale": {"initial_value": 0.3},
     "LeakyReLU": {"negative_slope": 0.2},
+    "MultiHeadAttention": {"num_heads": 3, "causal": True},
     "MultiplicativeAttention": {},
     "RMSNormalization": {"epsilon": 0.1},
     "RNNCell": {"units": 7},
     "RotaryPositions": {"base": 100.0},
+    "ScaledDotProductAttention": {"causal": True, "window": 2, "scale": 0.3},
     "SinusoidalPositions": {},
     "StochasticDepth": {"rate": 0.4, "seed": 5},
     "SwiGLU": {"hidden_width": 7},
@@ -60,6 +62,10 @@ def inputs_of(name):
         return FRAMES, (4, 5, 3, 4, 3)
     if name.endswith("Cell"):
         return INPUTS, (4, 5, 7)
+    if name == "ScaledDotProductAttention":
+        return HEADS, HEADS.shape
+    if name == "MultiHeadAttention":
+        return INPUTS, INPUTS.shape
     if name.endswith("Attention"):
         return INPUTS, (4, 5, 3 + 5)
     if name == "AttentiveDecoder":
@@ -73,6 +79,10 @@ def model_of(name, layer):
     inputs = keras.Input(inputs_of(name)[0].shape[1:])
     if name.endswith("Cell"):
         outputs = layers.RNN(layer, return_sequences=True, dtype=layer.dtype_policy)(inputs)
+    elif name == "ScaledDotProductAttention":
+        outputs, _ = layer(inputs, inputs, inputs)
+    elif name == "MultiHeadAttention":
+        outputs, _ = layer(inputs, inputs)
     elif name.endswith("Attention"):
         outputs = ops.concatenate(layer(inputs, inputs), axis=-1)  # context and weights
     elif name == "AttentiveDecoder":

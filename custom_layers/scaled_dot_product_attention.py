@@ -1,0 +1,111 @@
+"""Scaled dot-product attention, of several heads side by side.
+
+Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin 2017, "Attention Is All You
+Need", arXiv:1706.03762, section 3.2.1; heads of keys that several heads of queries share: Ainslie,
+Lee-Thorp, de Jong, Zemlyanskiy, Lebrón and Sanghai 2023, "GQA: Training Generalized Multi-Query
+Transformer Models from Multi-Head Checkpoints", arXiv:2305.13245, section 2.2; the window: Beltagy,
+Peters and Cohan 2020, "Longformer: The Long-Document Transformer", arXiv:2004.05150, section 3.1.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from custom_layers.attention_weights import attention_weights
+
+
+@keras.saving.register_keras_serializable("custom_layers")
+class ScaledDotProductAttention(layers.Layer):
+    """For each head:
+
+        score[t, s] = q[t] . k[s] / sqrt(K)
+        weights = softmax of the scores over s
+        context[t] = sum over s of weights[t, s] v[s]
+
+    The softmax is taken in float32 at least.
+
+    Args:
+        causal: whether a query sees the keys up to its own position alone.
+        window: of causal attention, how many keys a query sees at most, its own the last of them;
+            None: all.
+        scale: what products are multiplied by; None: 1 / sqrt(K).
+
+    Call arguments:
+        queries: (B, T, N, K).
+        keys: (B, S, M, K); M divides N, and each of its heads serves N / M heads of queries that
+            follow each other.
+        values: (B, S, M, V).
+        keys_mask: (B, S), True for keys that are seen, by default the mask that ``keys`` carries;
+            or (B, T, S), or (B, 1 or N, T, S). Where a query sees none, all get the same weight.
+        bias: is added to the scores, (1 or B, 1 or N, T, S).
+        start: of causal attention, the position of the first query among the keys, an integer or
+            a tensor.
+
+    Shapes: -> context (B, T, N, V), weights (B, N, T, S).
+
+    Raises:
+        ValueError: ``window`` is no positive integer, or is there without ``causal``, or the heads
+            of the keys do not divide those of the queries.
+    """
+
+    def __init__(self, causal=False, window=None, scale=None, **kwargs):
+        super().__init__(**kwargs)
+        if window is not None and not (causal and isinstance(window, int) and window > 0):
+            raise ValueError(
+                f"window must be a positive integer, and attention causal, got window={window!r} "
+                f"and causal={causal!r}."
+            )
+        self.causal = causal
+        self.window = window
+        self.scale = scale
+
+    def call(self, queries, keys, values, keys_mask=None, bias=None, start=0):
+        num_heads, width = queries.shape[2:]
+        num_key_heads = keys.shape[2]
+        if num_heads % num_key_heads:
+            raise ValueError(
+                f"{num_key_heads} heads of keys cannot serve {num_heads} heads of queries: take a "
+                f"number that divides it."
+            )
+        queries = queries * (1 / math.sqrt(width) if self.scale is None else self.scale)
+        times, places = ops.shape(queries)[1], ops.shape(keys)[1]
+        group = num_heads // num_key_heads
+        queries = ops.reshape(queries, (-1, times, num_key_heads, group, width))
+        scores = ops.einsum("btmgk,bsmk->bmgts", queries, keys)
+        scores = ops.reshape(scores, (-1, num_heads, times, places))  # (B, N, T, S)
+        if bias is not None:
+            scores = scores + ops.cast(bias, scores.dtype)
+        weights = attention_weights(scores, self._seen(keys_mask, times, places, start))
+        weights = ops.cast(weights, self.compute_dtype)
+        shared = ops.reshape(weights, (-1, num_key_heads, group, times, places))
+        context = ops.einsum("bmgts,bsmv->btmgv", shared, values)
+        return ops.reshape(context, (-1, times, num_heads, values.shape[-1])), weights
+
+    def _seen(self, mask, times, places, start):
+        """What each query sees, that broadcasts to (B, N, T, S); None: all."""
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            if len(mask.shape) < 4:
+                mask = ops.expand_dims(mask, 1)  # the same for all heads
+            if len(mask.shape) < 4:
+                mask = ops.expand_dims(mask, 1)  # and for all queries
+        if not self.causal:
+            return mask
+        query = ops.expand_dims(start + ops.arange(times), 1)  # (T, 1)
+        key = ops.expand_dims(ops.arange(places), 0)  # (1, S)
+        seen = key <= query
+        if self.window is not None:
+            seen = ops.logical_and(seen, key > query - self.window)
+        return seen if mask is None else ops.logical_and(seen, mask)
+
+    def compute_output_shape(self, queries_shape, keys_shape, values_shape):
+        batch, times, num_heads, _ = queries_shape
+        return (
+            (batch, times, num_heads, values_shape[-1]),
+            (batch, num_heads, times, keys_shape[1]),
+        )
+
+    def get_config(self):
+        own = {"causal": self.causal, "window": self.window, "scale": self.scale}
+        return {**super().get_config(), **own}
