@@ -25,7 +25,7 @@ OPTIONS = {
     "lstm_forecast": ["--epochs", "2", "--batch-size", "32", "--lookback", "24"],
     "lstm_intents": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
     "lstm_names": ["--epochs", "2", "--batch-size", "96", "--width", "32"],
-    "seq2seq_dates": ["--epochs", "2", "--batch-size", "3000", "--width", "8"],
+    "seq2seq_dates": ["--epochs", "2", "--batch-size", "2000", "--width", "8"],
     "tagger": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
 }
 COMMON = ["--data", "embedded", "--checkpoint-seconds", "0.001"]
