@@ -22,7 +22,17 @@ def positive(model, name, size):
     return operator.index(size)
 
 
+def check_positive(model, **sizes):
+    """Raises ValueError, as ``positive`` does, unless each is an integer of 1 or more."""
+    for name, size in sizes.items():
+        positive(model, name, size)
+
+
 def check_sizes(model, names, sizes):
     """Raises ValueError unless ``sizes`` are integers above 0, and at least one."""
-    if not (isinstance(sizes, (tuple, list)) and sizes and all(map(is_size, sizes))):
+    try:
+        fits = len(sizes) > 0 and all(map(is_size, sizes))
+    except TypeError:  # not a sequence
+        fits = False
+    if not fits:
         raise ValueError(f"{model} needs {names}, integers above 0, got {sizes!r}.")

@@ -25,7 +25,7 @@ import keras
 from keras import layers, ops
 
 from custom_layers import ConvLSTM
-from zoo.sizes import is_size, positive
+from zoo.sizes import check_positive, is_size
 
 
 def patches(x, size):
@@ -78,14 +78,10 @@ def conv_lstm(
         ValueError: H or W is no multiple of ``patch_size``, ``input_shape`` is not (T, H, W, C) of
             known H, W and C, or a number is no positive integer.
     """
-    sizes = {
-        "horizon": horizon,
-        "input_kernel_size": input_kernel_size,
-        "state_kernel_size": state_kernel_size,
-        "patch_size": patch_size,
-    }
-    for argument, size in sizes.items():
-        positive("conv_lstm", argument, size)
+    check_positive(
+        "conv_lstm", horizon=horizon, input_kernel_size=input_kernel_size,
+        state_kernel_size=state_kernel_size, patch_size=patch_size,
+    )  # fmt: skip
     _check_widths(widths)
     _check_frames(input_shape, patch_size)
 

@@ -21,7 +21,7 @@ import keras
 from keras import layers, ops, tree
 
 from custom_layers import AttentiveDecoder, Dropout
-from zoo.sizes import positive
+from zoo.sizes import check_positive
 
 
 def seq2seq_bahdanau(
@@ -45,16 +45,15 @@ def seq2seq_bahdanau(
     Raises:
         ValueError: a size is no positive integer.
     """
-    sizes = {
-        "source_vocabulary_size": source_vocabulary_size,
-        "target_vocabulary_size": target_vocabulary_size,
-        "embedding_width": embedding_width,
-        "width": width,
-        "attention_width": attention_width,
-        "readout_width": readout_width,
-    }
-    for argument, size in sizes.items():
-        positive("seq2seq_bahdanau", argument, size)
+    check_positive(
+        "seq2seq_bahdanau",
+        source_vocabulary_size=source_vocabulary_size,
+        target_vocabulary_size=target_vocabulary_size,
+        embedding_width=embedding_width,
+        width=width,
+        attention_width=attention_width,
+        readout_width=readout_width,
+    )
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 

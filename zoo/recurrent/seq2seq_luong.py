@@ -22,7 +22,7 @@ import keras
 from keras import layers, ops, tree
 
 from custom_layers import Dropout, MultiplicativeAttention
-from zoo.sizes import positive
+from zoo.sizes import check_positive
 
 
 def seq2seq_luong(
@@ -45,15 +45,14 @@ def seq2seq_luong(
     Raises:
         ValueError: a size or ``depth`` is no positive integer.
     """
-    sizes = {
-        "source_vocabulary_size": source_vocabulary_size,
-        "target_vocabulary_size": target_vocabulary_size,
-        "embedding_width": embedding_width,
-        "width": width,
-        "depth": depth,
-    }
-    for argument, size in sizes.items():
-        positive("seq2seq_luong", argument, size)
+    check_positive(
+        "seq2seq_luong",
+        source_vocabulary_size=source_vocabulary_size,
+        target_vocabulary_size=target_vocabulary_size,
+        embedding_width=embedding_width,
+        width=width,
+        depth=depth,
+    )
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 
