@@ -10,6 +10,7 @@ import numbers
 import keras
 from keras import initializers, layers, ops
 
+from custom_layers.input_shape import num_features
 from custom_layers.precision import at_least_float32
 
 
@@ -42,15 +43,10 @@ class LayerScale(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        if len(input_shape) < 2 or input_shape[-1] is None:
-            raise ValueError(
-                f"the input needs rank 2 or more and a known number of features, its last axis, "
-                f"to build the weights, got shape {tuple(input_shape)}."
-            )
         # autocast=False: Keras would hand it to call() in half precision otherwise.
         self.gamma = self.add_weight(
             name="gamma",
-            shape=(input_shape[-1],),
+            shape=(num_features(input_shape),),
             initializer=initializers.Constant(self.initial_value),
             autocast=False,
         )

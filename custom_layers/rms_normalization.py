@@ -6,6 +6,7 @@ Zhang and Sennrich 2019, "Root Mean Square Layer Normalization", arXiv:1910.0746
 import keras
 from keras import layers, ops
 
+from custom_layers.input_shape import num_features
 from custom_layers.precision import at_least_float32
 
 
@@ -34,14 +35,9 @@ class RMSNormalization(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        if len(input_shape) < 2 or input_shape[-1] is None:
-            raise ValueError(
-                f"the input needs rank 2 or more and a known number of features, its last axis, "
-                f"to build the weights, got shape {tuple(input_shape)}."
-            )
         # autocast=False: Keras would hand it to call() in half precision otherwise.
         self.gamma = self.add_weight(
-            name="gamma", shape=(input_shape[-1],), initializer="ones", autocast=False
+            name="gamma", shape=(num_features(input_shape),), initializer="ones", autocast=False
         )
 
     def call(self, inputs):

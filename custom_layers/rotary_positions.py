@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from custom_layers.precision import float32_or_wider
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class RotaryPositions(layers.Layer):
@@ -52,7 +54,7 @@ class RotaryPositions(layers.Layer):
         self._frequencies = self.base ** (-np.arange(0, width, 2) / width)  # (K / 2,)
 
     def call(self, inputs, positions=None):
-        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        dtype = float32_or_wider(self.compute_dtype)
         if positions is None:
             positions = ops.arange(ops.shape(inputs)[1])
         angles = ops.expand_dims(ops.cast(positions, dtype), -1) * ops.convert_to_tensor(

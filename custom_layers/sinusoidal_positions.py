@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from custom_layers.precision import float32_or_wider
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class SinusoidalPositions(layers.Layer):
@@ -41,7 +43,7 @@ class SinusoidalPositions(layers.Layer):
         self._frequencies = 10_000.0 ** (-np.arange(0, width, 2) / width)  # (D / 2,)
 
     def call(self, inputs, start=0):
-        dtype = "float64" if self.compute_dtype == "float64" else "float32"
+        dtype = float32_or_wider(self.compute_dtype)
         times = ops.cast(start, dtype) + ops.arange(ops.shape(inputs)[1], dtype=dtype)
         angles = times[:, None] * ops.convert_to_tensor(self._frequencies, dtype)  # (T, D / 2)
         pairs = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)  # (T, D / 2, 2)

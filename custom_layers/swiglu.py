@@ -6,6 +6,8 @@ Shazeer 2020, "GLU Variants Improve Transformer", arXiv:2002.05202, equation 6, 
 import keras
 from keras import layers, ops
 
+from custom_layers.input_shape import num_features
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class SwiGLU(layers.Layer):
@@ -18,7 +20,8 @@ class SwiGLU(layers.Layer):
     Shapes: any of rank 2 or more, with a known size of the last axis -> the same.
 
     Raises:
-        ValueError: ``hidden_width`` is no positive integer.
+        ValueError: ``hidden_width`` is no positive integer, or the input has no feature axis or
+            one of unknown size.
     """
 
     def __init__(self, hidden_width, **kwargs):
@@ -29,7 +32,7 @@ class SwiGLU(layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape):
-        width = input_shape[-1]
+        width = num_features(input_shape)
         self.gate = self.add_weight(name="gate", shape=(width, self.hidden_width))
         self.up = self.add_weight(name="up", shape=(width, self.hidden_width))
         self.down = self.add_weight(name="down", shape=(self.hidden_width, width))

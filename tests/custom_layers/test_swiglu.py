@@ -61,3 +61,9 @@ def test_weights():
 def test_a_width_that_is_none(width):
     with pytest.raises(ValueError, match="hidden_width must be a positive integer, got"):
         SwiGLU(width)
+
+
+@pytest.mark.parametrize("shape", [(5,), (None, None)])
+def test_input_without_known_features(shape):
+    with pytest.raises(ValueError, match="known number of features"):
+        SwiGLU(HIDDEN).build(shape)
