@@ -22,7 +22,7 @@ from keras import ops
 
 from recipes.data import names
 from recipes.training import plots
-from recipes.training.evaluate import Classification
+from recipes.training.evaluate import classify_tokens
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Rate, Seed
 from zoo.recurrent.lstm import lstm_language_model
@@ -115,9 +115,7 @@ def main(config, run):
 
     def evaluate(split):
         inputs, targets, weights = split
-        logits = model.predict(inputs, batch_size=500, verbose=0)
-        real = weights > 0
-        return Classification(inputs[real], targets[real], logits[real].astype("float64"))
+        return classify_tokens(model, (inputs, targets), real=weights > 0)
 
     step = gradient_step(compute_loss, model, optimizer)
     for _ in run.epochs(step):

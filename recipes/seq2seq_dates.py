@@ -112,10 +112,16 @@ def main(config, run):
     # What the model's numbers stand for.
     vocabularies = {"texts": vocabulary.tokens, "dates": target_vocabulary.tokens}
     write_json(run.folder / "vocabulary.json", vocabularies)
-    shown = [*zip(texts, written, alignments, strict=True)][:ALIGNMENTS]
+    first = slice(ALIGNMENTS)
+    shown = [*zip(texts[first], written[first], alignments[first], strict=True)]
     caption = "Where the network looked (columns) as it wrote each character (rows)."
     run.picture("alignments", plots.alignments(shown), caption)
-    notes = np.where(right, written, np.char.add(np.char.add(written, ", true: "), true))
-    rows = [[row] for row in zip(texts, notes, right, strict=True)]
-    rows.sort(key=lambda row: row[0][2])  # mistakes first
-    run.picture("samples", plots.texts(rows[:SAMPLES]), "Dates of the test part, mistakes first.")
+    rows = [
+        [(texts[index], _note(written[index], true[index]), right[index])]
+        for index in np.argsort(right, kind="stable")[:SAMPLES]  # mistakes first
+    ]
+    run.picture("samples", plots.texts(rows), "Dates of the test part, mistakes first.")
+
+
+def _note(written, true):
+    return written if written == true else f"{written}, true: {true}"

@@ -100,7 +100,7 @@ def main(config, run):
 
     def evaluate(split):
         tokens, _, tags = encode(*split)
-        return classify_tokens(model, (tokens, tags))
+        return classify_tokens(model, (tokens, tags), real=tokens != PADDING)
 
     length = min(config.length, max(map(len, train[0])))
     train = encode(*train, length)

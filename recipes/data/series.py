@@ -90,11 +90,12 @@ def windows(parts, lookback, horizon):
     starts = [0, *(end - lookback for end in ends[:-1])]
     length = lookback + horizon
     made = []
-    for name, start, end in zip(("training", "validation", "test"), starts, ends, strict=True):
+    names = ("training", "validation", "test")
+    for name, (part,), start, end in zip(names, parts, starts, ends, strict=True):
         if end - max(0, start) < length:
             raise InputError(
                 f"--lookback {lookback} and --horizon {horizon} are too long for the {name} part "
-                f"of {len(parts[len(made)][0])} rows: give less"
+                f"of {len(part)} rows: give less"
             )
         whole = np.lib.stride_tricks.sliding_window_view(values[start:end], length, axis=0)
         whole = np.ascontiguousarray(whole.swapaxes(1, 2))  # (N, lookback + horizon, series)

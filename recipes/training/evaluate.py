@@ -53,14 +53,14 @@ def classify(model, split, batch_size=500):
     return Classification(inputs, labels, logits.astype("float64"))
 
 
-def classify_tokens(model, split, batch_size=500):
-    """Runs a tagger, in inference, over all of a split (tokens, labels), both (N, T).
+def classify_tokens(model, split, real, batch_size=500):
+    """Runs a model of sequences, in inference, over all of a split (tokens, labels), both (N, T).
 
-    The examples are the tokens, those of the first sequence first; padding, the token 0, is none.
+    The examples are the tokens, those of the first sequence first, where ``real`` (N, T) is true:
+    padding is none.
     """
     tokens, labels = split
     logits = model.predict(tokens, batch_size=batch_size, verbose=0)
-    real = tokens != 0
     return Classification(tokens[real], labels[real], logits[real].astype("float64"))
 
 

@@ -66,7 +66,7 @@ def test_tokens_are_classified_in_their_order_and_padding_is_no_token():
     model.get_layer("table").set_weights([table])
     inputs = np.array([[5, 8, 1, 0], [2, 0, 0, 0], [7, 3, 4, 6]], "int32")
     labels = np.array([[0, 1, 2, 0], [1, 0, 0, 0], [2, 2, 1, 0]], "int32")
-    result = classify_tokens(model, (inputs, labels), batch_size=2)
+    result = classify_tokens(model, (inputs, labels), inputs != 0, batch_size=2)
     np.testing.assert_array_equal(result.inputs, [5, 8, 1, 2, 7, 3, 4, 6])
     np.testing.assert_array_equal(result.labels, [0, 1, 2, 1, 2, 2, 1, 0])
     np.testing.assert_allclose(result.logits, table[result.inputs], rtol=1e-6)
