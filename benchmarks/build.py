@@ -13,6 +13,7 @@ import keras
 import zoo
 from benchmarks.initial_weights import built
 from benchmarks.side_by_side import ratio, seconds, write
+from zoo.initial_weights import without_values
 
 SAME = {
     "convnext_base": "ConvNeXtBase",
@@ -49,10 +50,8 @@ def of_keras(name):
 
 def parameters(build):
     """The number of a model's trainable parameters, which take no memory here."""
-    with keras.StatelessScope(initialize_variables=False):
-        count = sum(math.prod(weight.shape) for weight in build().trainable_weights)
-    keras.utils.clear_session()  # else Keras would fill them when a scope next closes
-    return count
+    with without_values():
+        return sum(math.prod(weight.shape) for weight in build().trainable_weights)
 
 
 def measure(name, rounds):

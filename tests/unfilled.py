@@ -1,23 +1,7 @@
 """Models whose variables have shapes and no values, so that a full-size one costs nothing."""
 
-import contextlib
-
-import keras
-
 import zoo
-
-
-@contextlib.contextmanager
-def without_values():
-    """Variables that are made in it get no values.
-
-    Keras lists them, to fill all of them, gigabytes, when a scope next closes: its list is emptied.
-    """
-    try:
-        with keras.StatelessScope(initialize_variables=False) as scope:
-            yield scope
-    finally:
-        keras.utils.clear_session(free_memory=False)
+from zoo.initial_weights import without_values
 
 
 def unfilled(name, **arguments):

@@ -29,6 +29,7 @@ import math
 import numbers
 import random
 
+import keras
 import numpy as np
 from keras import initializers, layers
 
@@ -55,6 +56,20 @@ def seeded(build, seed, **arguments):
         random.setstate(state)
     draw_weights(model, seed=seed)
     return model
+
+
+@contextlib.contextmanager
+def without_values():
+    """Variables that are made in it have shapes and get no values: a full-size model costs nothing.
+
+    Keras lists them, to fill all of them, gigabytes, when a scope next closes: its list is emptied,
+    with the rest of the state that ``keras.utils.clear_session`` forgets.
+    """
+    try:
+        with keras.StatelessScope(initialize_variables=False) as scope:
+            yield scope
+    finally:
+        keras.utils.clear_session(free_memory=False)
 
 
 def remembered_initializers():

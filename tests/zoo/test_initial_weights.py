@@ -10,7 +10,7 @@ from keras import initializers, layers, ops
 from scipy import stats
 
 import zoo
-from zoo.initial_weights import draw_weights, remembered_initializers, seeded
+from zoo.initial_weights import draw_weights, remembered_initializers, seeded, without_values
 
 SHAPE = (300, 700)  # fan-in 300, fan-out 700
 CONVOLUTION = (3, 3, 40, 60)  # fan-in 360, fan-out 540
@@ -408,3 +408,19 @@ def test_a_model_without_weights_is_refused():
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(ValueError, match=f"seed must be an integer, 0 or more, got {seed!r}"):
         draw_weights(seed=seed)
+
+
+def test_what_is_made_without_values_is_not_filled_later(monkeypatch):
+    filled, before = [], keras.Variable._deferred_initialize
+
+    def spied(variable):
+        filled.append(variable.path)
+        before(variable)
+
+    monkeypatch.setattr(keras.Variable, "_deferred_initialize", spied)
+    with without_values():
+        model = zoo.build("lenet5")
+    assert model.count_params() == 60_850
+    with keras.StatelessScope():  # when it closes, Keras fills what it has listed
+        layers.Dense(2, name="other").build((None, 3))
+    assert filled and all(path.startswith("other/") for path in filled)

@@ -12,11 +12,10 @@ import pytest
 from keras import ops
 
 from custom_layers import BatchNormalization, Dropout
-from tests.unfilled import without_values
 from zoo.feedforward.mlp import mlp
 from zoo.feedforward.perceptron import perceptron
 from zoo.feedforward.residual_mlp import residual_mlp
-from zoo.initial_weights import seeded
+from zoo.initial_weights import seeded, without_values
 
 MODELS = {
     "mlp": (mlp, {}),

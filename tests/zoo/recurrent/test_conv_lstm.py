@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import zoo.initial_weights
-from tests.unfilled import without_values
+from zoo.initial_weights import without_values
 from zoo.recurrent.conv_lstm import conv_lstm, frames, patches
 
 TINY = {"horizon": 3, "input_shape": (None, 8, 6, 2), "widths": (3, 2), "patch_size": 2}

@@ -14,8 +14,9 @@ from safetensors.numpy import save_file
 
 import zoo
 from custom_layers import BatchNormalization
-from tests.unfilled import unfilled, without_values
+from tests.unfilled import unfilled
 from zoo import weights
+from zoo.initial_weights import without_values
 from zoo.weights.convolutional import TABLES
 
 
