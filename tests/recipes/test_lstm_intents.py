@@ -6,29 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from recipes import __main__ as command_line
 from recipes import lstm_intents
 from recipes.data import intents
 from recipes.data.vocabulary import PADDING, UNKNOWN
 from recipes.training.evaluate import classify
-from recipes.training.saved_run import read_run
-from tests.recipes.spies import spied_steps
+from tests.recipes.spies import spied_run
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs the recipe on the embedded data; returns (its run, the batches of its steps)."""
-    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
-    batches = spied_steps(monkeypatch, lstm_intents)
-
-    def call(*words):
-        runs = tmp_path / str(len(list(tmp_path.iterdir())))
-        words = ["run", "lstm_intents", "--data", "embedded", *words, "--runs", str(runs)]
-        assert command_line.main(words) == 0
-        (folder,) = (runs / "lstm_intents").iterdir()
-        return read_run(folder), batches
-
-    return call
+    return spied_run(monkeypatch, lstm_intents, tmp_path)
 
 
 def saved_names(run):

@@ -7,29 +7,17 @@ import keras
 import numpy as np
 import pytest
 
-from recipes import __main__ as command_line
 from recipes import tagger
 from recipes.data import part_of_speech
 from recipes.data.vocabulary import PADDING, UNKNOWN
 from recipes.tagger import ending, most_frequent_tags
-from recipes.training.saved_run import read_run
-from tests.recipes.spies import spied_steps
+from tests.recipes.spies import spied_run
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Runs the recipe on the embedded data; returns (its run, the batches of its steps)."""
-    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
-    batches = spied_steps(monkeypatch, tagger)
-
-    def call(*words):
-        runs = tmp_path / str(len(list(tmp_path.iterdir())))
-        words = ["run", "tagger", "--data", "embedded", *words, "--runs", str(runs)]
-        assert command_line.main(words) == 0
-        (folder,) = (runs / "tagger").iterdir()
-        return read_run(folder), batches
-
-    return call
+    return spied_run(monkeypatch, tagger, tmp_path)
 
 
 def each_word(run, part):
