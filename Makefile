@@ -112,7 +112,7 @@ test: $(TESTED:%=test-%)
 # $$ waits until % is known.
 .SECONDEXPANSION:
 $(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*) $$(oracles)
-	KERAS_BACKEND=$* $(call python,$*) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	KERAS_BACKEND=$* $(call python,$*) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 kills: name-needed $(call backend,$(BACKEND)) $(call tools,$(BACKEND))
 	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m tests.kills --recipe $(NAME) \

@@ -100,10 +100,11 @@ def main(config, run):
         run.log(validation_distance=distance(generated, validation[0]))
 
     generated = samples(len(test[0]))
+    modes = {"low": generated[generated < 0], "high": generated[generated > 0]}
     run.log(
         test_distance=distance(generated, test[0]),
-        test_low_mode=float(generated[generated < 0].mean()),
-        test_high_mode=float(generated[generated > 0].mean()),
+        # A generator that has collapsed has one of them alone.
+        **{f"test_{name}_mode": float(each.mean()) for name, each in modes.items() if len(each)},
         test_share_of_high_mode=float((generated > 0).mean()),
     )
     run.save(generator)

@@ -1,6 +1,40 @@
-"""Ctrl-C reaches the tests, which raise it, also where a script runs them in the background."""
+"""For all tests: Ctrl-C, what JAX compiles, and which of them are first."""
 
+import os
 import signal
+import tempfile
+from pathlib import Path
 
-# A shell starts such a job with SIGINT ignored, and what a process ignores, its children do too.
+# Ctrl-C reaches the tests, which raise it, also where a script runs them in the background. A shell
+# starts such a job with SIGINT ignored, and what a process ignores, its children do too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+TESTS = Path(__file__).parent
+# The files that take longest. A process works on one file at a time: begun last, such a file would
+# leave the other processes without work.
+FIRST = [
+    TESTS / "zoo/test_every_model.py",
+    TESTS / "recipes/test_kill_and_resume.py",
+    TESTS / "recipes/test_every_recipe.py",
+    TESTS / "benchmarks/test_every_benchmark.py",
+    TESTS / "parity/test_convolutional.py",
+]
+
+
+def pytest_configure(config):
+    """Has JAX keep what it compiles, for all processes of this run of the tests.
+
+    Many compile the same: models are built again and again, and a run that was killed goes on in
+    another process.
+    """
+    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="jax-compiled-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path) if item.path in FIRST else len(FIRST))

@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).parents[1]
 
 
 BACKENDS = ("tensorflow", "jax", "torch")
-PROCESSES = "--numprocesses 2 --dist loadfile"
+PROCESSES = "-n 2 --dist loadfile --no-loadscope-reorder"
 
 # What nvidia-smi -L does on machines: one with GPUs, one whose driver is broken, one without a
 # GPU; and one that lists a GPU and fails, as a driver may that loses it.

@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -62,45 +64,77 @@ def killed(moment, name, runs):
     return folder
 
 
-@pytest.mark.parametrize(
-    ("name", "moment", "left"),
-    [
-        ("cnn_mnist", "training:8", {"steps": 7, "epochs": 1, "test": False}),
-        ("cnn_mnist", "evaluation:2", {"steps": 12, "epochs": 1, "test": False}),
-        ("cnn_mnist", "tensors:2", {"epochs": 0, "test": False}),
-        ("cnn_mnist", "state:3", {"epochs": 0, "test": False}),
-        ("cnn_mnist", "report:1", {"steps": 12, "epochs": 2, "test": True}),
-        ("cnn_mnist", "finish:1", {"steps": 12, "epochs": 2, "test": True}),
-        # After the output layer was trained, by a step of its own.
-        ("finetune_images", "training:9", {"steps": 8, "epochs": 1, "test": False}),
-        ("gan_mixture", "training:1", {"steps": 0, "epochs": 0, "test": False}),
-        *((name, "training:4", {"epochs": 0, "test": False}) for name in OPTIONS),
-    ],
-)
-def test_a_run_that_was_killed_goes_on_to_the_same_bits(calm, name, moment, left, tmp_path, capsys):
-    folder = killed(moment, name, tmp_path)
-    run = read_run(folder)
+@pytest.fixture(scope="module")
+def killed_early(tmp_path_factory):
+    """A function that gives a copy of the folder of a recipe's run, killed at its 4th step."""
+    folders = {}
+
+    def copy(name, runs):
+        if name not in folders:
+            folders[name] = killed("training:4", name, tmp_path_factory.mktemp("killed"))
+        return Path(shutil.copytree(folders[name], runs / name / folders[name].name))
+
+    return copy
+
+
+MOMENTS = {
+    "training:1": {"steps": 0, "epochs": 0, "test": False},
+    "training:25": {"steps": 24, "epochs": 1, "test": False},
+    "evaluation:2": {"steps": 36, "epochs": 1, "test": False},
+    "tensors:2": {"epochs": 0, "test": False},
+    "state:3": {"epochs": 0, "test": False},
+    "report:1": {"steps": 36, "epochs": 2, "test": True},
+    "finish:1": {"steps": 36, "epochs": 2, "test": True},
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_run_that_was_killed_at_any_moment_goes_on_to_the_same_bits(
+    calm, moment, tmp_path, capsys
+):
+    """A small recipe, for what all have in common."""
+    folder = killed(moment, "gan_mixture", tmp_path)
+    run, left = read_run(folder), MOMENTS[moment]
     found = {"steps": len(run.steps), "epochs": len(run.epochs), "test": bool(run.test)}
-    if moment.startswith("training") and "steps" in left:
+    if moment.startswith("training"):
         assert found["steps"] <= left["steps"]
         found["steps"] = left["steps"]  # the last ones may be unwritten
     assert {key: found[key] for key in left} == left
-    capsys.readouterr()
-    assert command_line.main(["resume", str(folder)]) == 0
-    printed = capsys.readouterr()
-    assert ("starts again at step 0" if moment == "training:1" else "goes on after step") in (
-        printed.out
-    )
-    assert "may differ" not in printed.out
-    assert trained(folder) == trained(calm(name))
-    assert event_reader.scalars(folder / "tensorboard") == event_reader.scalars(
-        calm(name) / "tensorboard"
-    )
-    assert "not over" not in (folder / "report.html").read_text("utf-8")
-    assert {path.name for path in folder.iterdir()} == {path.name for path in calm(name).iterdir()}
+    printed = goes_on(folder, calm("gan_mixture"), capsys)
+    first = moment == "training:1"
+    assert ("starts again at step 0" if first else "goes on after step") in printed
 
     assert command_line.main(["resume", str(folder)]) == 2
     assert f"error: the run in {folder} is over since " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_recipe_goes_on_to_the_same_bits(calm, killed_early, name, tmp_path, capsys):
+    folder = killed_early(name, tmp_path)
+    assert not read_run(folder).epochs
+    assert "goes on after step" in goes_on(folder, calm(name), capsys)
+
+
+def test_what_is_trained_by_a_second_step_goes_on_to_the_same_bits(calm, tmp_path, capsys):
+    """After the output layer alone was trained, by a step of its own."""
+    folder = killed("training:9", "finetune_images", tmp_path)
+    assert len(read_run(folder).epochs) == 1
+    assert "goes on after step" in goes_on(folder, calm("finetune_images"), capsys)
+
+
+def goes_on(folder, undisturbed, capsys):
+    """Resumes a run, compares it with one that nobody disturbed, and returns what it printed."""
+    capsys.readouterr()
+    assert command_line.main(["resume", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "may differ" not in printed
+    assert trained(folder) == trained(undisturbed)
+    scalars = [event_reader.scalars(each / "tensorboard") for each in (folder, undisturbed)]
+    assert scalars[0] == scalars[1]
+    assert "not over" not in (folder / "report.html").read_text("utf-8")
+    names = [{path.name for path in each.iterdir()} for each in (folder, undisturbed)]
+    assert names[0] == names[1]
+    return printed
 
 
 def start(*words):
@@ -140,14 +174,14 @@ def test_a_process_that_gets_a_signal_leaves_a_checkpoint(number, code, word, tm
     assert state["step"] == len(read_run(folder).steps) > 0
 
 
-def test_another_backend_goes_on_along_the_same_curve(tmp_path, calm):
+def test_another_backend_goes_on_along_the_same_curve(tmp_path, calm, killed_early):
     """From the middle of an epoch; over the three backends, each is followed by each other."""
     others = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}
     other = others[BACKEND]
     if importlib.util.find_spec(other) is None:
         pytest.skip(f"{other} is not installed")
     for name in OPTIONS:
-        folder = killed("training:4", name, tmp_path / name)
+        folder = killed_early(name, tmp_path)
         process = start("resume", folder, "--backend", other)
         printed, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
