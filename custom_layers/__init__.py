@@ -14,6 +14,7 @@ from custom_layers.gelu import GELU
 from custom_layers.gru_cell import GRUCell
 from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
+from custom_layers.learned_positions import LearnedPositions
 from custom_layers.lstm_cell import LSTMCell
 from custom_layers.multi_head_attention import MultiHeadAttention
 from custom_layers.multiplicative_attention import MultiplicativeAttention
@@ -37,6 +38,7 @@ __all__ = [
     "LSTMCell",
     "LayerScale",
     "LeakyReLU",
+    "LearnedPositions",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "RMSNormalization",

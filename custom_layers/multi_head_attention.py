@@ -20,6 +20,8 @@ class MultiHeadAttention(layers.Layer):
     Args:
         num_heads: N, a divisor of the width D of x; a head has D / N features.
         causal: whether a position sees none behind it; for y = x.
+        dropout_rate: share of the weights that is dropped in training.
+        seed: of that dropout, as ``Dropout`` takes it.
 
     Call arguments:
         inputs: x, (B, T, D), what asks.
@@ -33,12 +35,17 @@ class MultiHeadAttention(layers.Layer):
         ValueError: ``num_heads`` is no positive integer, or does not divide D.
     """
 
-    def __init__(self, num_heads, causal=False, **kwargs):
+    def __init__(self, num_heads, causal=False, dropout_rate=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         if not (isinstance(num_heads, int) and num_heads > 0):
             raise ValueError(f"num_heads must be a positive integer, got {num_heads!r}.")
         self.num_heads = num_heads
         self.causal = causal
+        self.dropout_rate = dropout_rate
+        self.seed = seed
+        self.attention = ScaledDotProductAttention(
+            causal, dropout_rate=dropout_rate, seed=seed, dtype=self.dtype_policy, name="attention"
+        )
 
     def build(self, inputs_shape, memory_shape):
         width = inputs_shape[-1]
@@ -53,14 +60,14 @@ class MultiHeadAttention(layers.Layer):
             bias = self.add_weight(name=f"{name}_bias", shape=(width,), initializer="zeros")
             setattr(self, f"{name}_kernel", kernel)
             setattr(self, f"{name}_bias", bias)
-        self.attention = ScaledDotProductAttention(causal=self.causal, dtype=self.dtype_policy)
 
-    def call(self, inputs, memory, memory_mask=None):
+    def call(self, inputs, memory, memory_mask=None, training=False):
         context, weights = self.attention(
             self._heads(inputs, self.query_kernel, self.query_bias),
             self._heads(memory, self.key_kernel, self.key_bias),
             self._heads(memory, self.value_kernel, self.value_bias),
             keys_mask=memory_mask,
+            training=training,
         )
         context = ops.reshape(context, (-1, ops.shape(inputs)[1], inputs.shape[-1]))  # (B, T, D)
         return ops.matmul(context, self.output_kernel) + self.output_bias, weights
@@ -80,4 +87,10 @@ class MultiHeadAttention(layers.Layer):
         return inputs_mask, None
 
     def get_config(self):
-        return {**super().get_config(), "num_heads": self.num_heads, "causal": self.causal}
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "causal": self.causal,
+            "dropout_rate": self.dropout_rate,
+            "seed": self.seed,
+        }

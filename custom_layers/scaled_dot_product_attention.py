@@ -13,6 +13,7 @@ import keras
 from keras import layers, ops
 
 from custom_layers.attention_weights import attention_weights
+from custom_layers.dropout import Dropout
 
 
 @keras.saving.register_keras_serializable("custom_layers")
@@ -30,6 +31,9 @@ class ScaledDotProductAttention(layers.Layer):
         window: of causal attention, how many keys a query sees at most, its own the last of them;
             None: all.
         scale: what products are multiplied by; None: 1 / sqrt(K).
+        dropout_rate: share of the weights that is dropped in training, of what is summed and not of
+            what is returned.
+        seed: of that dropout, as ``Dropout`` takes it.
 
     Call arguments:
         queries: (B, T, N, K).
@@ -49,7 +53,9 @@ class ScaledDotProductAttention(layers.Layer):
             of the keys do not divide those of the queries.
     """
 
-    def __init__(self, causal=False, window=None, scale=None, **kwargs):
+    def __init__(
+        self, causal=False, window=None, scale=None, dropout_rate=0.0, seed=None, **kwargs
+    ):
         super().__init__(**kwargs)
         if window is not None and not (causal and isinstance(window, int) and window > 0):
             raise ValueError(
@@ -59,8 +65,11 @@ class ScaledDotProductAttention(layers.Layer):
         self.causal = causal
         self.window = window
         self.scale = scale
+        self.dropout_rate = dropout_rate
+        self.seed = seed
+        self.dropout = Dropout(dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout")
 
-    def call(self, queries, keys, values, keys_mask=None, bias=None, start=0):
+    def call(self, queries, keys, values, keys_mask=None, bias=None, start=0, training=False):
         num_heads, width = queries.shape[2:]
         num_key_heads = keys.shape[2]
         if num_heads % num_key_heads:
@@ -78,7 +87,8 @@ class ScaledDotProductAttention(layers.Layer):
             scores = scores + ops.cast(bias, scores.dtype)
         weights = attention_weights(scores, self._seen(keys_mask, times, places, start))
         weights = ops.cast(weights, self.compute_dtype)
-        shared = ops.reshape(weights, (-1, num_key_heads, group, times, places))
+        kept = self.dropout(weights, training=training)
+        shared = ops.reshape(kept, (-1, num_key_heads, group, times, places))
         context = ops.einsum("bmgts,bsmv->btmgv", shared, values)
         return ops.reshape(context, (-1, times, num_heads, values.shape[-1])), weights
 
@@ -107,5 +117,11 @@ class ScaledDotProductAttention(layers.Layer):
         )
 
     def get_config(self):
-        own = {"causal": self.causal, "window": self.window, "scale": self.scale}
-        return {**super().get_config(), **own}
+        return {
+            **super().get_config(),
+            "causal": self.causal,
+            "window": self.window,
+            "scale": self.scale,
+            "dropout_rate": self.dropout_rate,
+            "seed": self.seed,
+        }

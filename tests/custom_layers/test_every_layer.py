@@ -27,13 +27,20 @@ CASES = {
     "GRUCell": {"units": 7},
     "LSTMCell": {"units": 7},
     "LayerScale": {"initial_value": 0.3},
+    "LearnedPositions": {"max_length": 9},
     "LeakyReLU": {"negative_slope": 0.2},
-    "MultiHeadAttention": {"num_heads": 3, "causal": True},
+    "MultiHeadAttention": {"num_heads": 3, "causal": True, "dropout_rate": 0.4, "seed": 5},
     "MultiplicativeAttention": {},
     "RMSNormalization": {"epsilon": 0.1},
     "RNNCell": {"units": 7},
     "RotaryPositions": {"base": 100.0},
-    "ScaledDotProductAttention": {"causal": True, "window": 2, "scale": 0.3},
+    "ScaledDotProductAttention": {
+        "causal": True,
+        "window": 2,
+        "scale": 0.3,
+        "dropout_rate": 0.4,
+        "seed": 5,
+    },
     "SinusoidalPositions": {},
     "StochasticDepth": {"rate": 0.4, "seed": 5},
     "SwiGLU": {"hidden_width": 7},
@@ -56,7 +63,7 @@ def inputs_of(name):
         return IMAGES, (4, 2, 2, 3)
     if name == "RotaryPositions":
         return HEADS, HEADS.shape
-    if name == "SinusoidalPositions":
+    if name.endswith("edPositions") or name == "SinusoidalPositions":
         return HEADS[:, :, 0], (4, 5, 6)
     if name == "ConvLSTM":
         return FRAMES, (4, 5, 3, 4, 3)

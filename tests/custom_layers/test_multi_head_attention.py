@@ -113,6 +113,21 @@ def test_equals_keras(causal):
     )
 
 
+def test_dropout_in_training_alone():
+    layer, inputs = build(dropout_rate=0.5, seed=3), normal(BATCH, TIME, WIDTH)
+    plain = build()
+    calm, dropped, other = (
+        ops.convert_to_numpy(each[0])
+        for each in (
+            layer(inputs, inputs),
+            layer(inputs, inputs, training=True),
+            layer(inputs, inputs, training=True),
+        )
+    )
+    np.testing.assert_array_equal(calm, ops.convert_to_numpy(plain(inputs, inputs)[0]))
+    assert not np.allclose(dropped, calm) and not np.allclose(dropped, other)
+
+
 def test_masks_are_taken_from_what_carries_them():
     inputs, memory = keras.Input((None, WIDTH)), keras.Input((None, MEMORY_WIDTH))
     layer = MultiHeadAttention(HEADS)

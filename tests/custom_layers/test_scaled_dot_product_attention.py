@@ -166,6 +166,24 @@ def test_half_precision(dtype):
     assert_close(outputs, expected, tolerance=6 * HALF_UNITS[dtype])
 
 
+def test_dropout_takes_from_the_sum_and_not_from_the_weights():
+    layer = ScaledDotProductAttention(dropout_rate=0.4, seed=3)
+    plain = ScaledDotProductAttention()
+    identity = np.broadcast_to(np.eye(PLACES, dtype="float32"), (BATCH, KEY_HEADS, PLACES, PLACES))
+    given = [*inputs()[:2], identity.transpose(0, 2, 1, 3).copy()]
+    context, weights = (ops.convert_to_numpy(each) for each in layer(*given, training=True))
+    _, expected = (ops.convert_to_numpy(each) for each in plain(*given))
+    np.testing.assert_array_equal(weights, expected)
+    kept = context.transpose(0, 2, 1, 3) / expected  # of values that are a one, and else zeros
+    dropped = np.abs(kept) < 1e-6
+    np.testing.assert_allclose(kept[~dropped], 1 / 0.6, rtol=1e-5)
+    assert 0.3 < dropped.mean() < 0.5
+    for again in (layer(*given), layer(*given, training=False)):
+        np.testing.assert_array_equal(
+            ops.convert_to_numpy(again[0]), ops.convert_to_numpy(plain(*given)[0])
+        )
+
+
 def test_symbolic_shapes():
     queries = keras.Input((None, HEADS, WIDTH))
     keys, values = keras.Input((None, KEY_HEADS, WIDTH)), keras.Input((None, KEY_HEADS, 3))
