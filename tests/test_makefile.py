@@ -311,7 +311,7 @@ def test_test_installs_the_originals_that_it_compares_with(make):
     """They need PyTorch, whose build for the CPU comes before them."""
     _, printed, _ = make("-n", "test", "BACKEND=jax")
     assert installed(printed) == [
-        (".venv", each) for each in ("jax", "dev", "torch", "oracles", "speechbrain")
+        (".venv", each) for each in ("jax", "dev", "torch", "oracles", "standalone")
     ]
 
 

@@ -9,6 +9,8 @@ import importlib
 
 _MODULES = {
     "alexnet": "zoo.convolutional.alexnet",
+    "bert_base": "zoo.attention.bert",
+    "bert_large": "zoo.attention.bert",
     "conv_lstm": "zoo.recurrent.conv_lstm",
     "convnext_tiny": "zoo.convolutional.convnext",
     "convnext_small": "zoo.convolutional.convnext",
@@ -35,6 +37,7 @@ _MODULES = {
     "lstm_forecaster": "zoo.recurrent.lstm",
     "lstm_language_model": "zoo.recurrent.lstm",
     "lstm_tagger": "zoo.recurrent.lstm",
+    "minilm_l6": "zoo.attention.bert",
     "mlp": "zoo.feedforward.mlp",
     "mnist_cnn": "zoo.convolutional.mnist_cnn",
     "mobilenet_v2": "zoo.convolutional.mobilenet_v2",

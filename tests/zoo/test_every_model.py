@@ -21,6 +21,10 @@ _TOKENS = {"vocabulary_size": 11, "embedding_width": 6, "width": 8}
 _PAIRS = {
     "source_vocabulary_size": 9, "target_vocabulary_size": 11, "embedding_width": 6, "width": 8,
 }  # fmt: skip
+_BERT = {
+    "vocabulary_size": 11, "max_length": 9, "width": 8, "depth": 2, "num_heads": 2,
+    "hidden_width": 16, "dropout_rate": 0.0,
+}  # fmt: skip
 _FORECAST = {"horizon": 3, "num_features": 2, "width": 8}
 # Variants that differ in numbers alone have one row; test_full_size.py builds them all.
 TINY_ARGUMENTS = {
@@ -28,6 +32,7 @@ TINY_ARGUMENTS = {
         "input_shape": (63, 63, 2), "num_classes": 3, "width": 4, "dense_width": 64,
         "dropout_rate": 0.0,
     },
+    "bert_base": {"num_classes": 3, **_BERT},
     "conv_lstm": {
         "input_shape": (3, 8, 8, 1), "horizon": 2, "widths": (4, 3), "input_kernel_size": 3,
         "state_kernel_size": 3, "patch_size": 2,
@@ -53,6 +58,7 @@ TINY_ARGUMENTS = {
     "lstm_forecaster": _FORECAST,
     "lstm_language_model": _TOKENS,
     "lstm_tagger": {"num_classes": 3, **_TOKENS},
+    "minilm_l6": {"num_classes": 3, **_BERT},
     "mlp": {
         "input_shape": (5,), "num_classes": 3, "widths": (16, 12), "dropout_rate": 0.0,
         "input_dropout_rate": 0.0,
@@ -92,6 +98,7 @@ TINY_ARGUMENTS = {
         "dropout_rate": 0.0,
     },
 }  # fmt: skip
+OF_SEGMENTS = {"bert_base", "minilm_l6"}  # their second input
 OF_TABLES = {"mlp", "perceptron", "residual_mlp"}
 OF_FRAMES = {"conv_lstm"}
 OF_IMAGES = {name for name, each in TINY_ARGUMENTS.items() if "input_shape" in each}
@@ -181,6 +188,8 @@ def tiny_batch(name, shape=None):
         inputs = random.normal(size=(BATCH, TIME, arguments["num_features"])).astype("float32")
     elif "vocabulary_size" in arguments:
         inputs = tokens(arguments["vocabulary_size"], TIME)
+        if name in OF_SEGMENTS:
+            inputs = [inputs, random.integers(0, 2, (BATCH, TIME), dtype="int32")]
     else:
         sizes = arguments["source_vocabulary_size"], arguments["target_vocabulary_size"]
         inputs = [tokens(sizes[0], TIME + 2), tokens(sizes[1], TIME)]
@@ -203,7 +212,8 @@ def num_logits(name):
 
 def position(name):
     """The shape of what has logits: an example, a pixel, a token, or a step that is forecast."""
-    if name.endswith(("_tagger", "_language_model")) or name.startswith("seq2seq_"):
+    each_token = ("_tagger", "_language_model", "minilm_l6")
+    if name.endswith(each_token) or name.startswith("seq2seq_"):
         return (None, None)
     if name in FORECASTERS:
         return (None, tiny_arguments(name)["horizon"])

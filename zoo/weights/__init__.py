@@ -23,13 +23,14 @@ from keras import layers, ops
 from safetensors.numpy import save
 
 import zoo
-from zoo.weights import convolutional, recurrent
+from zoo.weights import attention, convolutional, recurrent
 from zoo.weights.files import read_tensors
 
 # {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
 # that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
 # names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix.
-_TABLES = {**convolutional.TABLES, **recurrent.TABLES}
+_TABLES = {**attention.TABLES, **convolutional.TABLES, **recurrent.TABLES}
+_UNUSED = {**attention.UNUSED, **convolutional.UNUSED}
 
 _VARIABLES = {
     "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
@@ -140,7 +141,7 @@ def load_weights(model, source, head=True):
         tables = recurrent.tables_of(tensors, module)
     layouts = {saved_by: _targets(model, table) for saved_by, table in tables.items()}
     saved_by = max(layouts, key=lambda each: len(layouts[each].keys() & tensors.keys()))
-    targets, unused = layouts[saved_by], convolutional.UNUSED.get(module, "")
+    targets, unused = layouts[saved_by], _UNUSED.get(module, "")
     layer = _name(_HEAD, tables[saved_by])  # in the file, also where the model has no head
     if not head:
         targets = {name: each for name, each in targets.items() if not each.is_head}

@@ -1,0 +1,101 @@
+"""Transformers against those of the package transformers, whose checkpoints they load."""
+
+import functools
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+import zoo
+from recipes.training.gradient_step import gradient_step
+from tests.gradients import GradientRecorder
+from tests.parity.transformer_originals import CASES, LENGTHS, TIME
+
+CHECKOUT = Path(__file__).parents[2]
+TOLERANCE = 1e-5  # of the largest expected value
+
+if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "transformers")):
+    pytestmark = pytest.mark.skip(reason="the originals are not installed: extra oracles")
+
+every_case = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """The folder of what the originals saved and computed."""
+    folder = tmp_path_factory.mktemp("originals")
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.parity.transformer_originals", str(folder)], cwd=CHECKOUT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@functools.cache
+def built(name):
+    return zoo.build(CASES[name].model, seed=0, **CASES[name].arguments)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_at_the_end():
+    yield
+    built.cache_clear()
+
+
+def loaded(name, folder):
+    model = built(name)
+    zoo.load_weights(model, folder / name)
+    return model
+
+
+def assert_equal(actual, expected, told):
+    error = np.abs(actual - expected).max() / np.abs(expected).max()
+    assert error <= TOLERANCE, f"{told}: {error:.2g}"
+
+
+@every_case
+def test_outputs_and_gradients(name, originals):
+    model, expected = loaded(name, originals), np.load(originals / f"{name}.npz")
+    inputs = [expected[each.name].astype("int32") for each in model.inputs]
+    inside = (np.arange(TIME) < LENGTHS[:, None])[:, :, None]
+    counts = inside.astype("float32") if CASES[name].each_token else np.float32(1)
+
+    in_inference = ops.convert_to_numpy(model(inputs)) * counts
+    assert_equal(in_inference, expected["outputs"], "in inference")
+
+    def compute_loss(upstream, *inputs):
+        outputs = model(list(inputs), training=True)
+        return ops.sum(upstream * outputs), outputs
+
+    recorder = GradientRecorder(learning_rate=1.0)
+    step = gradient_step(compute_loss, model, recorder)
+    _, outputs = step((expected["upstream"] * counts).astype("float32"), *inputs)
+    assert_equal(ops.convert_to_numpy(outputs) * counts, expected["outputs"], "in training")
+
+    paths = [each.path for each in model.trainable_variables]
+    gradients = [ops.convert_to_numpy(each).copy() for each in recorder.gradients]
+    ours = dict(zip(paths, gradients, strict=True))
+    zoo.load_weights(model, originals / f"{name}.gradients.safetensors")
+    largest = max(np.abs(each).max() for each in gradients)
+    for variable in model.trainable_variables:
+        theirs = ops.convert_to_numpy(variable)
+        if np.abs(theirs).max() < 1e-6 * largest:  # a bias of the keys moves all scores alike
+            assert np.abs(ours[variable.path]).max() < 1e-6 * largest, variable.path
+        else:
+            assert_equal(ours[variable.path], theirs, variable.path)
+
+
+@every_case
+def test_what_is_saved_here_loads_again(name, originals, tmp_path):
+    model = loaded(name, originals)
+    zoo.save_weights(model, tmp_path / "mine.safetensors")
+    before = model.get_weights()
+    model.set_weights([np.zeros_like(each) for each in before])
+    zoo.load_weights(model, tmp_path / "mine.safetensors")
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
