@@ -51,11 +51,27 @@ def bert(on, kind, **options):
     return getattr(on, kind)(config, **options)
 
 
+def gpt2(on, kind):
+    config = on.GPT2Config(
+        vocab_size=TOKENS, n_embd=32, n_layer=2, n_head=4, n_positions=16, resid_pdrop=0.0,
+        embd_pdrop=0.0, attn_pdrop=0.0,
+    )  # fmt: skip
+    return getattr(on, kind)(config)
+
+
 SMALL_BERT = {
     "vocabulary_size": TOKENS, "max_length": 16, "width": 32, "depth": 2, "num_heads": 4,
     "hidden_width": 64, "dropout_rate": 0.0,
 }  # fmt: skip
 CASES = {
+    "gpt2": Case(
+        lambda on: gpt2(on, "GPT2LMHeadModel"), "gpt2",
+        {
+            "vocabulary_size": TOKENS, "max_length": 16, "width": 32, "depth": 2, "num_heads": 4,
+            "dropout_rate": 0.0,
+        },
+        each_token=True,
+    ),
     "bert classifier": Case(
         lambda on: bert(on, "BertForSequenceClassification"), "bert_base",
         {**SMALL_BERT, "num_classes": CLASSES},
@@ -98,7 +114,10 @@ def _write(on, name, case, folder):
     inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
     tokens = torch.randint(1, TOKENS, (BATCH, TIME)) * inside
     segments = torch.randint(0, 2, (BATCH, TIME)) * inside
-    returned = model(tokens, attention_mask=inside.long(), token_type_ids=segments)
+    told = {"attention_mask": inside.long()}
+    if name.startswith("bert"):
+        told["token_type_ids"] = segments
+    returned = model(tokens, **told)
     outputs = case.outputs(returned)
     if case.each_token:
         outputs = outputs * inside[:, :, None]

@@ -49,6 +49,10 @@ TINY_ARGUMENTS = {
         "depth_multiplier": 0.5,
     },
     "googlenet": {"input_shape": (32, 32, 2), "num_classes": 3, "width": 8},
+    "gpt2": {
+        "vocabulary_size": 11, "max_length": 9, "width": 8, "depth": 2, "num_heads": 2,
+        "dropout_rate": 0.0,
+    },
     "gru_classifier": {"num_classes": 3, **_TOKENS},
     "gru_forecaster": _FORECAST,
     "gru_language_model": _TOKENS,
@@ -212,7 +216,7 @@ def num_logits(name):
 
 def position(name):
     """The shape of what has logits: an example, a pixel, a token, or a step that is forecast."""
-    each_token = ("_tagger", "_language_model", "minilm_l6")
+    each_token = ("_tagger", "_language_model", "gpt2", "minilm_l6")
     if name.endswith(each_token) or name.startswith("seq2seq_"):
         return (None, None)
     if name in FORECASTERS:

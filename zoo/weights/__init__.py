@@ -28,7 +28,8 @@ from zoo.weights.files import read_tensors
 
 # {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
 # that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
-# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix.
+# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix. A name
+# behind "= " is of a tensor whose axes are in our order already.
 _TABLES = {**attention.TABLES, **convolutional.TABLES, **recurrent.TABLES}
 _UNUSED = {**attention.UNUSED, **convolutional.UNUSED}
 
@@ -48,6 +49,7 @@ _AXES = {
 _GATES = {layers.GRU: (1, 0, 2)}
 # Name of the layer that gives the logits, in all models; that of a second one ends with it.
 _HEAD = "output"
+_AS_IT_IS = "= "  # in front of the name of a tensor
 _TOLD = 3  # tensors that an error names
 
 
@@ -233,7 +235,9 @@ def _guess(tensors):
     for module, tables in named.items():
         for table in tables.values():
             pattern = "|".join(
-                re.sub(r"\\{.*?\\}", "(?:[0-9]+|[a-z])", re.escape(template))
+                re.sub(
+                    r"\\{.*?\\}", "(?:[0-9]+|[a-z]+)", re.escape(template.removeprefix(_AS_IT_IS))
+                )
                 for template in table.values()
             )
             known = re.compile(f"(?:{pattern})(?:[.][a-z_]+)?")
@@ -262,6 +266,8 @@ def _targets(model, table):
             if variable.name in ("kernel", "recurrent_kernel"):
                 kinds = (axes for kind, axes in _AXES.items() if isinstance(layer, kind))
                 axes = next(kinds, None)
+            if names.startswith(_AS_IT_IS):
+                names, axes = names.removeprefix(_AS_IT_IS), None
             names = names.split(" + ")
             for part, name in enumerate(names):
                 targets[name] = _Target(path, variable, axes, gates, part, len(names))

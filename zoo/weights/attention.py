@@ -23,11 +23,34 @@ def _bert(prefix):
     }
 
 
+def _gpt2(prefix):
+    """transformers' names; its dense layers have their axes as ours do."""
+    block = f"{prefix}h.{{i-1}}"
+    names = {
+        "token_embedding": f"{prefix}wte",
+        "positions/positions": f"{prefix}wpe.weight",
+        "block{i}_norm{n}": f"{block}.ln_{{n}}",
+        "final_norm": f"{prefix}ln_f",
+    }
+    denses = {
+        "query_key_value": "attn.c_attn",
+        "projection": "attn.c_proj",
+        "expand": "mlp.c_fc",
+        "contract": "mlp.c_proj",
+    }
+    for ours, theirs in denses.items():
+        names[f"block{{i}}_{ours}/kernel"] = f"= {block}.{theirs}.weight"
+        names[f"block{{i}}_{ours}"] = f"{block}.{theirs}"
+    return names
+
+
 TABLES = {
     "bert": {"transformers": _bert("bert."), "transformers, without a head": _bert("")},
+    "gpt2": {"transformers": _gpt2("transformer."), "transformers, without a head": _gpt2("")},
 }
 # Tensors that a model may leave unread, as patterns: the pooler where it tags tokens, the heads of
-# pre-training, and positions that older versions counted in a tensor.
+# pre-training, positions and masks that older versions had in tensors, and embeddings once more.
 UNUSED = {
     "bert": r"(bert\.)?(pooler\.dense\.(weight|bias)|embeddings\.position_ids)|cls\..*",
+    "gpt2": r"(transformer\.)?h\.[0-9]+\.attn\.(bias|masked_bias)|lm_head\.weight",
 }
