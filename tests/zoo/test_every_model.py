@@ -122,11 +122,13 @@ TRAINED_SHAPES = dict.fromkeys(["densenet121", "googlenet", "mobilenet_v2"], (96
 # training, here as PyTorch computes it in float64.
 STARTS = {
     "alexnet": (0x51C9E272, 1.16574252),
+    "bert_base": (0x317A0B7A, 1.09836471),
     "conv_lstm": (0xF7B87A4D, 0.695189297),
     "convnext_tiny": (0x5D289D48, 1.15833807),
     "densenet121": (0x1BD2002D, 1.14854646),
     "efficientnet_b0": (0x9015B0AD, 1.06653368),
     "googlenet": (0xCD6F62E6, 1.26415825),
+    "gpt2": (0xA9CF0E4D, 2.38643098),
     "gru_classifier": (0xB3217088, 1.10277903),
     "gru_forecaster": (0x6F539D5E, 1.14496851),
     "gru_language_model": (0x383876AA, 2.39466596),
@@ -136,6 +138,7 @@ STARTS = {
     "lstm_forecaster": (0x77ACF2B9, 1.10971045),
     "lstm_language_model": (0x6D963373, 2.397645),
     "lstm_tagger": (0xAC78DAD5, 1.09652662),
+    "minilm_l6": (0x788BC623, 1.09962606),
     "mlp": (0xEB04E169, 2.16485143),
     "mnist_cnn": (0x9BF455A3, 2.23342252),
     "mobilenet_v2": (0xEA4BDB78, 1.21957994),

@@ -84,6 +84,7 @@ def gpt2(
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     table = layers.ReversibleEmbedding(
         vocabulary_size, width, embeddings_initializer=initializers.RandomNormal(stddev=DEVIATION),
+        reverse_dtype=keras.config.dtype_policy().compute_dtype,  # Keras takes float32 without it
         name="token_embedding",
     )  # fmt: skip
     x = LearnedPositions(max_length, name="positions")(table(tokens))
