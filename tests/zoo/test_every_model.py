@@ -237,7 +237,9 @@ def test_table_has_a_row_for_every_function_that_builds_models():
     """Variants of a name, but for its number, may share the row of one of them."""
 
     def family(name):
-        return zoo._MODULES[name], re.sub("[0-9]+|_b[0-9]|_(tiny|small|base|large)$", "", name)
+        return zoo._MODULES[name], re.sub(
+            "[0-9]+|_b[0-9]|_(tiny|small|base|medium|large|xl)$", "", name
+        )
 
     rows = {family(name) for name in TINY_ARGUMENTS if name != "resnet18"}  # another block
     assert rows >= {family(name) for name in zoo.list_models()}, "give a row to TINY_ARGUMENTS"

@@ -62,7 +62,7 @@ def block(x, mask, num_heads, hidden_width, dropout_rate, name):
 
 
 def bert(
-    name="bert_base", head="classifier", num_classes=2, vocabulary_size=30_522, max_length=512,
+    name, head="classifier", num_classes=2, vocabulary_size=30_522, max_length=512,
     width=768, depth=12, num_heads=12, hidden_width=3072, dropout_rate=0.1,
 ):  # fmt: skip
     """Tokens and segments (B, T) -> logits.

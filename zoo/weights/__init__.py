@@ -14,6 +14,7 @@ and no weight has changed then. No code in a file is executed.
 """
 
 import functools
+import itertools
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,7 @@ _AXES = {
 _GATES = {layers.GRU: (1, 0, 2)}
 # Name of the layer that gives the logits, in all models; that of a second one ends with it.
 _HEAD = "output"
+_GROUP = r"\{(\w+)(?::([^}]*))?\}"  # in a pattern
 _AS_IT_IS = "= "  # in front of the name of a tensor
 _TOLD = 3  # tensors that an error names
 
@@ -234,12 +236,9 @@ def _guess(tensors):
     shares = dict.fromkeys(named, 0)
     for module, tables in named.items():
         for table in tables.values():
-            pattern = "|".join(
-                re.sub(
-                    r"\\{.*?\\}", "(?:[0-9]+|[a-z]+)", re.escape(template.removeprefix(_AS_IT_IS))
-                )
-                for template in table.values()
-            )
+            # A row that is a group alone fits the names of anyone.
+            rows = (row for row in table.items() if not re.fullmatch(_GROUP, row[1]))
+            pattern = "|".join(itertools.starmap(_regex_of_theirs, rows))
             known = re.compile(f"(?:{pattern})(?:[.][a-z_]+)?")
             share = sum(bool(known.fullmatch(name)) for name in tensors)
             shares[module] = max(share, shares[module])
@@ -298,8 +297,16 @@ def _shifted(found, place):
 
 
 def _regex(pattern):
+    return re.sub(_GROUP, lambda each: f"(?P<{each[1]}>{each[2] or '[0-9]+'})", pattern)
+
+
+def _regex_of_theirs(pattern, template):
+    """What names there are like those that a row of a table gives."""
+    groups = dict(re.findall(_GROUP, pattern))
     return re.sub(
-        r"\{(\w+)(?::([^}]*))?\}", lambda each: f"(?P<{each[1]}>{each[2] or '[0-9]+'})", pattern
+        r"\\{(\w+).*?\\}",
+        lambda each: f"(?:{groups[each[1]] or '[0-9]+'})",
+        re.escape(template.removeprefix(_AS_IT_IS)),
     )
 
 
