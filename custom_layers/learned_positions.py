@@ -8,6 +8,8 @@ section 3.
 import keras
 from keras import layers, ops
 
+from custom_layers.continuation import first_position
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class LearnedPositions(layers.Layer):
@@ -17,8 +19,7 @@ class LearnedPositions(layers.Layer):
         max_length: number of positions.
 
     Call arguments:
-        inputs: (B, T, D).
-        start: the position t of the first one, an integer or a tensor; 0 by default.
+        inputs: (B, T, D). In a ``Continuation`` they follow other tokens, and t is counted on.
 
     Shapes: (B, T, D) -> the same.
 
@@ -40,8 +41,8 @@ class LearnedPositions(layers.Layer):
             initializer=keras.initializers.TruncatedNormal(stddev=0.02),  # as BERT's
         )
 
-    def call(self, inputs, start=0):
-        length = inputs.shape[1]
+    def call(self, inputs):
+        start, length = first_position(), inputs.shape[1]
         end = start + length if isinstance(start, int) and length is not None else length
         if end is not None and end > self.max_length:
             raise ValueError(

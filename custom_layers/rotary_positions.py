@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from custom_layers.continuation import first_position
 from custom_layers.precision import float32_or_wider
 
 
@@ -30,7 +31,7 @@ class RotaryPositions(layers.Layer):
 
     Call arguments:
         inputs: (B, T, N, K), N heads.
-        positions: (T,) or (B, T), integers; None: 0, 1, 2, ...
+        positions: (T,) or (B, T), integers; None: 0, 1, 2, ..., in a ``Continuation`` counted on.
 
     Shapes: (B, T, N, K) -> the same.
 
@@ -56,7 +57,7 @@ class RotaryPositions(layers.Layer):
     def call(self, inputs, positions=None):
         dtype = float32_or_wider(self.compute_dtype)
         if positions is None:
-            positions = ops.arange(ops.shape(inputs)[1])
+            positions = first_position() + ops.arange(ops.shape(inputs)[1])
         angles = ops.expand_dims(ops.cast(positions, dtype), -1) * ops.convert_to_tensor(
             self._frequencies, dtype
         )  # ([B,] T, K / 2)

@@ -13,6 +13,7 @@ import keras
 from keras import layers, ops
 
 from custom_layers.attention_weights import attention_weights
+from custom_layers.continuation import continuation, first_position
 from custom_layers.dropout import Dropout
 
 
@@ -24,7 +25,8 @@ class ScaledDotProductAttention(layers.Layer):
         weights = softmax of the scores over s
         context[t] = sum over s of weights[t, s] v[s]
 
-    The softmax is taken in float32 at least.
+    The softmax is taken in float32 at least. In a ``Continuation``, causal attention also sees the
+    keys of the tokens before.
 
     Args:
         causal: whether a query sees the keys up to its own position alone.
@@ -43,8 +45,6 @@ class ScaledDotProductAttention(layers.Layer):
         keys_mask: (B, S), True for keys that are seen, by default the mask that ``keys`` carries;
             or (B, T, S), or (B, 1 or N, T, S). Where a query sees none, all get the same weight.
         bias: is added to the scores, (1 or B, 1 or N, T, S).
-        start: of causal attention, the position of the first query among the keys, an integer or
-            a tensor.
 
     Shapes: -> context (B, T, N, V), weights (B, N, T, S).
 
@@ -69,7 +69,11 @@ class ScaledDotProductAttention(layers.Layer):
         self.seed = seed
         self.dropout = Dropout(dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout")
 
-    def call(self, queries, keys, values, keys_mask=None, bias=None, start=0, training=False):
+    def build(self, queries_shape, keys_shape, values_shape):
+        batch, times, num_heads, _ = queries_shape
+        self.dropout.build((batch, num_heads, times, keys_shape[1]))
+
+    def call(self, queries, keys, values, keys_mask=None, bias=None, training=False):
         num_heads, width = queries.shape[2:]
         num_key_heads = keys.shape[2]
         if num_heads % num_key_heads:
@@ -77,6 +81,8 @@ class ScaledDotProductAttention(layers.Layer):
                 f"{num_key_heads} heads of keys cannot serve {num_heads} heads of queries: take a "
                 f"number that divides it."
             )
+        if self.causal and continuation() is not None:
+            keys, values = continuation().extended(keys, values)
         queries = queries * (1 / math.sqrt(width) if self.scale is None else self.scale)
         times, places = ops.shape(queries)[1], ops.shape(keys)[1]
         group = num_heads // num_key_heads
@@ -85,14 +91,14 @@ class ScaledDotProductAttention(layers.Layer):
         scores = ops.reshape(scores, (-1, num_heads, times, places))  # (B, N, T, S)
         if bias is not None:
             scores = scores + ops.cast(bias, scores.dtype)
-        weights = attention_weights(scores, self._seen(keys_mask, times, places, start))
+        weights = attention_weights(scores, self._seen(keys_mask, times, places))
         weights = ops.cast(weights, self.compute_dtype)
         kept = self.dropout(weights, training=training)
         shared = ops.reshape(kept, (-1, num_key_heads, group, times, places))
         context = ops.einsum("bmgts,bsmv->btmgv", shared, values)
         return ops.reshape(context, (-1, times, num_heads, values.shape[-1])), weights
 
-    def _seen(self, mask, times, places, start):
+    def _seen(self, mask, times, places):
         """What each query sees, that broadcasts to (B, N, T, S); None: all."""
         if mask is not None:
             mask = ops.cast(mask, "bool")
@@ -102,7 +108,7 @@ class ScaledDotProductAttention(layers.Layer):
                 mask = ops.expand_dims(mask, 1)  # and for all queries
         if not self.causal:
             return mask
-        query = ops.expand_dims(start + ops.arange(times), 1)  # (T, 1)
+        query = ops.expand_dims(first_position() + ops.arange(times), 1)  # (T, 1)
         key = ops.expand_dims(ops.arange(places), 0)  # (1, S)
         seen = key <= query
         if self.window is not None:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from custom_layers.continuation import first_position
 from custom_layers.precision import float32_or_wider
 
 
@@ -21,8 +22,7 @@ class SinusoidalPositions(layers.Layer):
     Angles are in float32 at least, which leaves an error of up to t * 6e-8 in P.
 
     Call arguments:
-        inputs: (B, T, D).
-        start: the position t of the first one, an integer or a tensor; 0 by default.
+        inputs: (B, T, D). In a ``Continuation`` they follow other tokens, and t is counted on.
 
     Shapes: (B, T, D) -> the same.
 
@@ -42,9 +42,9 @@ class SinusoidalPositions(layers.Layer):
         width = input_shape[-1]
         self._frequencies = 10_000.0 ** (-np.arange(0, width, 2) / width)  # (D / 2,)
 
-    def call(self, inputs, start=0):
+    def call(self, inputs):
         dtype = float32_or_wider(self.compute_dtype)
-        times = ops.cast(start, dtype) + ops.arange(ops.shape(inputs)[1], dtype=dtype)
+        times = ops.cast(first_position(), dtype) + ops.arange(ops.shape(inputs)[1], dtype=dtype)
         angles = times[:, None] * ops.convert_to_tensor(self._frequencies, dtype)  # (T, D / 2)
         pairs = ops.stack([ops.sin(angles), ops.cos(angles)], axis=-1)  # (T, D / 2, 2)
         positions = ops.reshape(pairs, (-1, inputs.shape[-1]))  # (T, D)

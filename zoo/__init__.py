@@ -117,6 +117,13 @@ def load_weights(model, source, head=True):
     load_weights(model, source, head)
 
 
+def generate(model, prompts, max_length, **arguments):
+    """``zoo.generation.generate``: what a transformer goes on with, as tokens."""
+    from zoo.generation import generate
+
+    return generate(model, prompts, max_length, **arguments)
+
+
 def save_weights(model, file):
     """``zoo.weights.save_weights``: a file that ``load_weights`` reads."""
     from zoo.weights import save_weights

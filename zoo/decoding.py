@@ -91,8 +91,9 @@ def decode(model, sources, start, stop, max_length, beam_width=1, length_penalty
 
 
 def search(
-    step, states, batch_size, start, stop, max_length, beam_width=1, length_penalty=0.0, never=()
-):
+    step, states, batch_size, start, stop, max_length, beam_width=1, length_penalty=0.0, never=(),
+    prompts=None, choose=None,
+):  # fmt: skip
     """Beam search over a step function; greedy with ``beam_width`` 1.
 
     Args:
@@ -102,58 +103,78 @@ def search(
             backend. The step gets them ``beam_width`` times, those of a row side by side: shapes
             are the same at every step.
         batch_size: B.
-        start, stop, max_length, beam_width, length_penalty: ``decode``'s.
+        start: the first token, or (B,) one of each row.
+        stop, max_length, beam_width, length_penalty: ``decode``'s; without a ``stop``, None,
+            results have ``max_length``.
         never: tokens that no result has.
+        prompts: of each row, a list of tokens that follow the first one before its result begins;
+            None: none.
+        choose: with ``beam_width`` 1, how a token is chosen: a function of log probabilities of
+            results (B, V) that returns tokens (B,); None: the most probable.
 
     Returns:
         ``Decoded``. Of equal ones it is the one from the better beginning, then the lower token.
     """
     _check_length_penalty(length_penalty)
+    prompts = [[]] * batch_size if prompts is None else prompts
+    before = np.array([len(prompt) for prompt in prompts])[:, None]  # steps, of each row
     rows, places = np.arange(batch_size)[:, None], np.arange(beam_width)
     states = _taken(states, np.repeat(rows, beam_width))
-    tokens = np.full((batch_size, beam_width), start, "int32")
+    tokens = np.repeat(np.broadcast_to(np.int32(start), batch_size)[:, None], beam_width, axis=1)
     # Log probabilities of the beginnings; minus infinity where a place has none.
     sums = np.where(places == 0, 0.0, np.full((batch_size, beam_width), -np.inf))
     free = np.full((batch_size, 1), beam_width)  # places that no ended one has taken
-    histories, traces = np.zeros((batch_size, beam_width, max_length), "int32"), None
+    steps = max_length + before.max()
+    histories, traces = np.zeros((batch_size, beam_width, steps), "int32"), None
     best = Decoded(
         np.zeros((batch_size, max_length), "int32"), np.zeros(batch_size, "int32"),
         np.full(batch_size, -np.inf), None,
     )  # fmt: skip
-    for length in range(1, max_length + 1):
+    for count in range(1, steps + 1):
+        lengths = count - before  # of the results
         logits, states, alignments = step(tokens.reshape(-1), states)
-        extended = sums[:, :, None] + _log_softmax(logits).reshape(batch_size, beam_width, -1)
-        extended[:, :, list(never)] = -np.inf
-        vocabulary_size = extended.shape[-1]
-        sums, chosen = _largest(extended.reshape(batch_size, -1), beam_width)
+        changes = _log_softmax(logits).reshape(batch_size, beam_width, -1)
+        changes[:, :, list(never)] = -np.inf
+        for row in np.flatnonzero(lengths <= 0):
+            changes[row] = -np.inf
+            changes[row, :, prompts[row][count - 1]] = 0.0
+        extended = (sums[:, :, None] + changes).reshape(batch_size, -1)
+        vocabulary_size = changes.shape[-1]
+        if choose is None:
+            sums, chosen = _largest(extended, beam_width)
+        else:
+            chosen = choose(extended)[:, None]
+            sums = np.take_along_axis(extended, chosen, axis=1)
         sums[places >= free] = -np.inf
         parents, tokens = chosen // vocabulary_size, (chosen % vocabulary_size).astype("int32")
         histories = histories[rows, parents]
-        histories[:, :, length - 1] = tokens
+        histories[:, :, count - 1] = tokens
         if alignments is not None:
             alignments = ops.convert_to_numpy(alignments).reshape(batch_size, beam_width, -1)
             if traces is None:
-                shape = (batch_size, beam_width, max_length, alignments.shape[-1])
+                shape = (batch_size, beam_width, steps, alignments.shape[-1])
                 traces = np.zeros(shape, "float32")
-                best = best._replace(alignments=np.zeros_like(traces[:, 0]))
-            traces[:, :, length - 1] = alignments
+                best = best._replace(alignments=np.zeros_like(traces[:, 0, :max_length]))
+            traces[:, :, count - 1] = alignments
             traces = traces[rows, parents]
 
-        stopped = (tokens == stop) & (sums > -np.inf)
-        complete = stopped | (length == max_length)
-        scores = np.where(complete, sums, -np.inf) / _penalty(length, length_penalty)
+        stopped = (tokens == stop) & (lengths > 0) & (sums > -np.inf)
+        complete = stopped | (lengths == max_length)
+        penalties = _penalty(np.maximum(lengths, 1), length_penalty)
+        scores = np.where(complete, sums, -np.inf) / penalties
         place = scores.argmax(axis=1)
         for row in np.flatnonzero(scores.max(axis=1) > best.scores):  # longer than what was there
-            size = length - stopped[row, place[row]]
-            best.tokens[row, :size] = histories[row, place[row], :size]
+            first, size = before[row, 0], lengths[row, 0] - stopped[row, place[row]]
+            best.tokens[row, :size] = histories[row, place[row], first : first + size]
             best.lengths[row], best.scores[row] = size, scores[row, place[row]]
             if traces is not None:
-                best.alignments[row, :size] = traces[row, place[row], :size]
+                trace = traces[row, place[row], first : first + size]
+                best.alignments[row, :size] = trace
 
         free -= stopped.sum(axis=1, keepdims=True)
         # What goes on loses probability, and never gets to more than this.
         bounds = sums / _penalty(max_length, length_penalty)
-        sums[stopped | (bounds <= best.scores[:, None])] = -np.inf
+        sums[complete | (bounds <= best.scores[:, None])] = -np.inf
         if np.all(sums == -np.inf):
             break
         states = _taken(states, rows * beam_width + parents)

@@ -3,6 +3,7 @@ import pytest
 from keras import ops
 
 from custom_layers import LearnedPositions
+from custom_layers.continuation import Continuation
 from tests.gradients import outputs_and_gradients
 
 LENGTH, WIDTH = 6, 3
@@ -33,7 +34,8 @@ def test_values_and_gradients(length):
 def test_a_later_start(start):
     zeros = np.zeros((2, 2, WIDTH), "float32")
     for given in (start, ops.convert_to_tensor(start, "int32")):
-        found = ops.convert_to_numpy(make_layer()(zeros, start=given))
+        with Continuation(given):
+            found = ops.convert_to_numpy(make_layer()(zeros))
         np.testing.assert_array_equal(found, [TABLE[start : start + 2]] * 2)
 
 
@@ -49,7 +51,8 @@ def test_an_input_that_is_too_long(length, start, end):
     inputs = np.zeros((1, length, WIDTH), "float32")
     told = f"there are 6 positions, and the input goes up to {end}: shorten it, or build the model"
     with pytest.raises(ValueError, match=told):
-        make_layer()(inputs, start=start)
+        with Continuation(start):
+            make_layer()(inputs)
 
 
 @pytest.mark.parametrize("max_length", [0, -1, 2.0, "6", None])

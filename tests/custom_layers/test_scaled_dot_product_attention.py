@@ -71,20 +71,6 @@ def test_causal(window):
     check(layer, inputs(time=PLACES), upstreams(PLACES), seen=seen)
 
 
-@pytest.mark.parametrize("window", [None, 2])
-@pytest.mark.parametrize("start", [0, 1, 4])
-def test_queries_that_begin_later(window, start):
-    """As a decoder sees it that keeps its keys: one query and all places."""
-    layer = ScaledDotProductAttention(causal=True, window=window)
-    distance = start - np.arange(PLACES)
-    seen = (distance >= 0) & (distance < (window or PLACES))
-    for given in (start, ops.convert_to_tensor(start, "int32")):
-        check(
-            layer, inputs(time=1), upstreams(1), seen=seen,
-            call=lambda *inputs, given=given: layer(*inputs, start=given),
-        )  # fmt: skip
-
-
 MASK = np.random.default_rng(1).random((BATCH, HEADS, TIME, PLACES)) < 0.6
 MASK[..., 2] = True  # each query sees one
 

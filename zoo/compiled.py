@@ -1,0 +1,75 @@
+"""A function of a model, compiled, for TensorFlow, JAX and PyTorch."""
+
+import keras
+from keras import ops, tree
+
+
+def compiled(function, model):
+    """What ``function(state, *arguments)`` does, compiled.
+
+    Args:
+        function: calls ``model`` in inference, on nests of tensors, and returns a nest. It is
+            traced for each kind of shapes: no NumPy and no Python ``if`` on values.
+        model: a built model, whose weights are read afresh in each call. Its layers may not
+            assign to variables.
+
+    Returns:
+        A function of the same arguments, arrays or tensors, which gives up the memory of
+        ``state``: it is not to be used again.
+    """
+    make = {"tensorflow": _in_tensorflow, "jax": _in_jax, "torch": _in_torch}
+    call = make[keras.backend.backend()](function, model)
+    return lambda *arguments: call(*tree.map_structure(ops.convert_to_tensor, arguments))
+
+
+def _with_values(function, model):
+    """``function``, whose first argument is now the values of the variables."""
+
+    def pure(values, *arguments):
+        with keras.StatelessScope(zip(model.variables, values, strict=True)):
+            return function(*arguments)
+
+    return pure
+
+
+def _values(model):
+    return [variable.value for variable in model.variables]
+
+
+def _in_tensorflow(function, model):
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
+
+
+def _in_jax(function, model):
+    import jax
+
+    call = jax.jit(_with_values(function, model), donate_argnums=1)
+    return lambda *arguments: call(_values(model), *arguments)
+
+
+def _in_torch(function, model):
+    import torch
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    pure = _with_values(function, model)
+    programs = {}  # kind of arguments: the operations that Keras's Python comes down to
+
+    def call(*arguments):
+        everything = (_values(model), *arguments)
+        tensors = tree.flatten(everything)
+        kind = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in tensors)
+        with torch.inference_mode():
+            if kind not in programs:
+
+                def flat(*tensors):
+                    return pure(*tree.pack_sequence_as(everything, tensors))
+
+                module = make_fx(flat, tracing_mode="fake")(*tensors)
+                module.graph.eliminate_dead_code()
+                module.recompile()
+                programs[kind] = module.forward
+            return programs[kind](*tensors)
+
+    return call
