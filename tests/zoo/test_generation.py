@@ -257,7 +257,7 @@ def test_bad_arguments_are_named(gpt2, arguments, told):
 
 def test_a_model_that_does_not_write():
     model = zoo.build("mlp", input_shape=(3,), num_classes=2)
-    with pytest.raises(ValueError, match="model must be one of gpt2, .*, got 'mlp'"):
+    with pytest.raises(ValueError, match=r"model must be one of gpt2, .*, got 'mlp'"):
         generate(model, [[1]], 3)
     with pytest.raises(ValueError, match="got 'gpt2'"):
         generate("gpt2", [[1]], 3)

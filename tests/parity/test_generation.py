@@ -1,0 +1,52 @@
+"""Greedy generation against transformers', whose checkpoints are loaded."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zoo
+from tests.parity.generation_originals import MAX_LENGTH, NAMES, PROMPTS, STOP
+from tests.parity.transformer_originals import CASES
+
+CHECKOUT = Path(__file__).parents[2]
+
+if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "transformers")):
+    pytestmark = pytest.mark.skip(reason="the originals are not installed: extra oracles")
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    """The folder of what the originals saved and wrote."""
+    folder = tmp_path_factory.mktemp("originals")
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.parity.generation_originals", str(folder)], cwd=CHECKOUT,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_greedy_tokens(name, originals):
+    """Of a batch of prompts of several lengths, and of each alone."""
+    model = zoo.build(CASES[name].model, **CASES[name].arguments)
+    zoo.load_weights(model, originals / name)
+    expected = json.loads((originals / f"{name}.json").read_text())
+    # Texts that say something: of several tokens, and one that is stopped.
+    assert max(len(set(tokens)) for tokens in expected) >= 4
+    assert any(tokens[-1] == STOP for tokens in expected)
+
+    def written(prompts):
+        tokens, lengths, *_ = zoo.generate(model, prompts, MAX_LENGTH, stop=STOP)
+        rows = zip(tokens.tolist(), lengths, strict=True)
+        return [
+            row[:length] + ([STOP] if length < MAX_LENGTH else [])
+            for row, length in rows
+        ]  # fmt: skip
+
+    assert written(PROMPTS) == expected
+    assert [tokens for prompt in PROMPTS for tokens in written([prompt])] == expected
