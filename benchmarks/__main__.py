@@ -8,6 +8,7 @@ NAMES = (
     "build",
     "checkpoints",
     "custom_layers",
+    "generation",
     "initial_weights",
     "memory",
     "operations",

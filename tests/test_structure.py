@@ -19,6 +19,7 @@ BACKEND_FILES = {
     "recipes/training/backend.py",
     "recipes/training/gradient_step.py",
     "recipes/training/torch_graph.py",
+    "zoo/compiled.py",
     "zoo/weights/files.py",  # reads PyTorch's files
 }
 BACKEND_MODULES = {"tensorflow", "jax", "jaxlib", "torch"}

@@ -2,6 +2,7 @@
 judged."""
 
 import gc
+import importlib.util
 import json
 import weakref
 from functools import partial
@@ -16,6 +17,7 @@ from benchmarks import (
     build,
     checkpoints,
     custom_layers,
+    generation,
     initial_weights,
     memory,
     networks,
@@ -187,6 +189,29 @@ def test_recurrent_cells_that_train_otherwise_are_found(monkeypatch):
     monkeypatch.setitem(recurrent_cells.PAIRS, "GRUCell", (cell, other))
     with pytest.raises(ValueError, match="GRUCell does not train as"):
         recurrent_cells.measure("GRUCell", (2, 3, 4), 5, 0, 1)
+
+
+TINY_GPT2 = {"vocabulary_size": 50, "max_length": 16, "width": 16, "depth": 2, "num_heads": 2}
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="extra oracles")
+def test_generation(tmp_path):
+    generation.main(lengths=(8, 16), new=4, sizes=TINY_GPT2, rounds=1, folder=tmp_path)
+    rows = results(tmp_path, "generation")["rows"]
+    assert [row["what"].rpartition(",")[0] for row in rows] == [
+        "token up to 8, ours / transformers on PyTorch",
+        "token up to 16, ours / transformers on PyTorch",
+        "token up to 8, kept / computed anew",
+        "token up to 16, kept / computed anew",
+        "token up to 16 / up to 8",
+    ]
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="extra oracles")
+def test_generation_of_other_tokens_is_found(monkeypatch):
+    monkeypatch.setattr(zoo, "load_weights", lambda *_: None)
+    with pytest.raises(ValueError, match="the two sides write"):
+        generation.measure((8,), 4, TINY_GPT2, rounds=1)
 
 
 def test_start(tmp_path):
