@@ -19,7 +19,7 @@ import keras
 from keras import layers, ops
 
 from custom_layers import GELU, Dropout, LearnedPositions, ScaledDotProductAttention
-from zoo.sizes import positive
+from zoo.sizes import check_positive, positive
 
 EPSILON = 1e-12
 HEADS = ("classifier", "tagger")
@@ -87,16 +87,10 @@ def bert(
         ValueError: a size is no positive integer, ``num_heads`` does not divide ``width``, or there
             is no such head.
     """
-    sizes = {
-        "vocabulary_size": vocabulary_size,
-        "max_length": max_length,
-        "width": width,
-        "depth": depth,
-        "num_heads": num_heads,
-        "hidden_width": hidden_width,
-    }
-    for argument, size in sizes.items():
-        positive(name, argument, size)
+    check_positive(
+        name, vocabulary_size=vocabulary_size, max_length=max_length, width=width, depth=depth,
+        num_heads=num_heads, hidden_width=hidden_width,
+    )  # fmt: skip
     if width % num_heads:
         raise ValueError(f"{name} cannot split width={width} among num_heads={num_heads}.")
     if head not in HEADS:

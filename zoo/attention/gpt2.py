@@ -17,7 +17,7 @@ import keras
 from keras import initializers, layers
 
 from custom_layers import GELU, Dropout, LearnedPositions, ScaledDotProductAttention
-from zoo.sizes import positive
+from zoo.sizes import check_positive
 
 DEVIATION = 0.02  # of initial weights
 
@@ -69,15 +69,10 @@ def gpt2(
     Raises:
         ValueError: a size is no positive integer, or ``num_heads`` does not divide ``width``.
     """
-    sizes = {
-        "vocabulary_size": vocabulary_size,
-        "max_length": max_length,
-        "width": width,
-        "depth": depth,
-        "num_heads": num_heads,
-    }
-    for argument, size in sizes.items():
-        positive(name, argument, size)
+    check_positive(
+        name, vocabulary_size=vocabulary_size, max_length=max_length, width=width, depth=depth,
+        num_heads=num_heads,
+    )  # fmt: skip
     if width % num_heads:
         raise ValueError(f"{name} cannot split width={width} among num_heads={num_heads}.")
 
