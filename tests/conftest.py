@@ -22,11 +22,13 @@ FIRST = [
 
 
 def pytest_configure(config):
-    """Has JAX keep what it compiles, for all processes of this run of the tests.
+    """Settings for all processes of this run of the tests.
 
-    Many compile the same: models are built again and again, and a run that was killed goes on in
-    another process.
+    PyTorch takes one thread: on small tensors its threads cost more than they give, and each core
+    has a process already. JAX keeps what it compiles, as many processes compile the same: models
+    are built again and again, and a run that was killed goes on in another process.
     """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     folder = tempfile.TemporaryDirectory(prefix="jax-compiled-", ignore_cleanup_errors=True)
