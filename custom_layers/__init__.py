@@ -16,6 +16,7 @@ from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
 from custom_layers.learned_positions import LearnedPositions
 from custom_layers.lstm_cell import LSTMCell
+from custom_layers.mixture_of_experts import MixtureOfExperts
 from custom_layers.multi_head_attention import MultiHeadAttention
 from custom_layers.multiplicative_attention import MultiplicativeAttention
 from custom_layers.rms_normalization import RMSNormalization
@@ -39,6 +40,7 @@ __all__ = [
     "LayerScale",
     "LeakyReLU",
     "LearnedPositions",
+    "MixtureOfExperts",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "RMSNormalization",

@@ -24,10 +24,18 @@ class RotaryPositions(layers.Layer):
     paper pairs the neighbours 2i and 2i + 1; halves, as here, are the same but for the order of the
     features, and what the checkpoints of Llama and its like have.
 
+    A model that learned from contexts of 8,192 tokens goes on to learn from longer ones with a
+    factor f, as Llama 3.1's published code has it: a pair that turns at least 4 times in 8,192
+    stays, one that turns less than once slows down by f, and between lies a mixture:
+
+        s[i] = (8192 a[i] / (2 pi) - 1) / 3, but 0 at least and 1 at most
+        a[i] becomes s[i] a[i] + (1 - s[i]) a[i] / f
+
     Angles are in float32 at least.
 
     Args:
         base: a positive number; larger turns slower, for longer contexts.
+        factor: f, a positive number.
 
     Call arguments:
         inputs: (B, T, N, K), N heads.
@@ -36,14 +44,17 @@ class RotaryPositions(layers.Layer):
     Shapes: (B, T, N, K) -> the same.
 
     Raises:
-        ValueError: ``base`` is not positive, or the input is not (B, T, N, K) of a known, even K.
+        ValueError: ``base`` or ``factor`` is not positive, or the input is not (B, T, N, K) of a
+            known, even K.
     """
 
-    def __init__(self, base=10_000.0, **kwargs):
+    def __init__(self, base=10_000.0, factor=1.0, **kwargs):
         super().__init__(**kwargs)
-        if not base > 0:
-            raise ValueError(f"base must be positive, got {base!r}.")
+        for name, value in {"base": base, "factor": factor}.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value!r}.")
         self.base = base
+        self.factor = factor
         self.supports_masking = True
 
     def build(self, input_shape):
@@ -52,7 +63,9 @@ class RotaryPositions(layers.Layer):
                 f"the input must be (B, T, N, K) of a known, even K, got {tuple(input_shape)}."
             )
         width = input_shape[-1]
-        self._frequencies = self.base ** (-np.arange(0, width, 2) / width)  # (K / 2,)
+        frequencies = self.base ** (-np.arange(0, width, 2) / width)  # (K / 2,)
+        share = np.clip((8192 * frequencies / (2 * np.pi) - 1) / 3, 0, 1)
+        self._frequencies = share * frequencies + (1 - share) * frequencies / self.factor
 
     def call(self, inputs, positions=None):
         dtype = float32_or_wider(self.compute_dtype)
@@ -71,4 +84,4 @@ class RotaryPositions(layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "base": self.base}
+        return {**super().get_config(), "base": self.base, "factor": self.factor}

@@ -29,11 +29,12 @@ CASES = {
     "LayerScale": {"initial_value": 0.3},
     "LearnedPositions": {"max_length": 9},
     "LeakyReLU": {"negative_slope": 0.2},
+    "MixtureOfExperts": {"num_experts": 4, "num_experts_per_token": 2, "hidden_width": 7},
     "MultiHeadAttention": {"num_heads": 3, "causal": True, "dropout_rate": 0.4, "seed": 5},
     "MultiplicativeAttention": {},
     "RMSNormalization": {"epsilon": 0.1},
     "RNNCell": {"units": 7},
-    "RotaryPositions": {"base": 100.0},
+    "RotaryPositions": {"base": 100.0, "factor": 3.0},
     "ScaledDotProductAttention": {
         "causal": True,
         "window": 2,
@@ -90,6 +91,8 @@ def model_of(name, layer):
         outputs, _ = layer(inputs, inputs, inputs)
     elif name == "MultiHeadAttention":
         outputs, _ = layer(inputs, inputs)
+    elif name == "MixtureOfExperts":
+        outputs, _ = layer(inputs)
     elif name.endswith("Attention"):
         outputs = ops.concatenate(layer(inputs, inputs), axis=-1)  # context and weights
     elif name == "AttentiveDecoder":

@@ -65,7 +65,35 @@ def test_inputs_that_have_no_pairs(shape):
         RotaryPositions().build(shape)
 
 
-@pytest.mark.parametrize("base", [0, -1.0, float("nan")])
-def test_a_base_that_is_not_positive(base):
-    with pytest.raises(ValueError, match=f"base must be positive, got {base}"):
-        RotaryPositions(base)
+# Positions that a pair takes for one radian, by the factor, in transformers 5.23.0: head_dim=32,
+# rope_theta=500000, and rope_type="llama3" with low_freq_factor=1, high_freq_factor=4 and
+# original_max_position_embeddings=8192.
+POSITIONS_A_RADIAN = {
+    8.0: [
+        1, 2.270835, 5.156692, 11.71, 26.59148, 60.38487, 137.1241, 311.3862, 1905.321, 12845.78,
+        29170.66, 66241.76, 150424.1, 341588.4, 775691, 1761466,
+    ],
+    32.0: [
+        1, 2.270835, 5.156692, 11.71, 26.59148, 60.38487, 137.1241, 311.3862, 2327.981, 51383.13,
+        116682.6, 264967, 601696.5, 1366354, 3102764, 7045866,
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", POSITIONS_A_RADIAN)
+def test_a_factor_slows_down_what_turns_slowly(factor):
+    ones_and_zeros = np.repeat([1.0, 0.0], 16).reshape(1, 1, 1, 32)
+    layer = RotaryPositions(500_000.0, factor)
+    cosine, sine = ops.convert_to_numpy(layer(ones_and_zeros, np.array([1]))).reshape(2, 16)
+    angles = np.arctan2(sine, cosine)
+    np.testing.assert_allclose(1 / angles, POSITIONS_A_RADIAN[factor], rtol=1e-6)
+    unchanged = 500_000.0 ** (-np.arange(16) / 16)
+    np.testing.assert_allclose(angles[:8], unchanged[:8], rtol=1e-6)
+    np.testing.assert_allclose(angles[9:], unchanged[9:] / factor, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("name", ["base", "factor"])
+def test_a_number_that_is_not_positive(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be positive, got {value}"):
+        RotaryPositions(**{name: value})
