@@ -5,10 +5,15 @@
 runs them in a process of its own, whatever the backend of the tests, in float64, and leaves of each
 case in FOLDER:
 
-    NAME/                         the folder that ``save_pretrained`` writes
-    NAME.gradients.safetensors    gradients of the loss by the names there
-    NAME.npz                      the inputs by our models' names, "outputs", and "upstream", what
-                                  weights these in the loss
+    NAME/              the folder that ``save_pretrained`` writes
+    NAME.gradients/    the same with gradients of the loss for weights
+    NAME.npz           the inputs by our models' names, "outputs", and "upstream", what weights
+                       these in the loss
+
+    python -m tests.parity.transformer_originals FOLDER OTHER
+
+reads what lies in OTHER as NAME/, which must be all that the original has, and leaves what it
+computes then in OTHER as NAME.npy.
 """
 
 import sys
@@ -59,6 +64,35 @@ def gpt2(on, kind):
     return getattr(on, kind)(config)
 
 
+SMALL_LLAMA = {
+    "vocab_size": TOKENS, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2,
+}  # fmt: skip
+
+
+def llama(on, tied=False, **rotary):
+    config = on.LlamaConfig(
+        **SMALL_LLAMA, rms_norm_eps=1e-5, tie_word_embeddings=tied, rope_parameters=rotary
+    )
+    return on.LlamaForCausalLM(config)
+
+
+def qwen3(on, tied):
+    rotary = {"rope_type": "default", "rope_theta": 1_000_000.0}
+    config = on.Qwen3Config(
+        **SMALL_LLAMA, head_dim=6, tie_word_embeddings=tied, rope_parameters=rotary
+    )
+    return on.Qwen3ForCausalLM(config)
+
+
+def mixtral(on):
+    return on.MixtralForCausalLM(on.MixtralConfig(**SMALL_LLAMA, num_local_experts=5))
+
+
+OUR_SMALL_LLAMA = {
+    "vocabulary_size": TOKENS, "width": 32, "depth": 2, "num_heads": 4, "num_key_value_heads": 2,
+    "hidden_width": 48,
+}  # fmt: skip
 SMALL_BERT = {
     "vocabulary_size": TOKENS, "max_length": 16, "width": 32, "depth": 2, "num_heads": 4,
     "hidden_width": 64, "dropout_rate": 0.0,
@@ -89,6 +123,28 @@ CASES = {
         {**SMALL_BERT, "num_classes": None, "head": "tagger"},
         outputs=lambda returned: returned.last_hidden_state, each_token=True,
     ),
+    "llama": Case(
+        lambda on: llama(on, rope_type="default", rope_theta=100.0),
+        "llama3_8b", {**OUR_SMALL_LLAMA, "rotary_base": 100.0}, each_token=True,
+    ),
+    "llama of long contexts, tied": Case(
+        lambda on: llama(
+            on, tied=True, rope_type="llama3", rope_theta=500_000.0, factor=32.0,
+            low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192,
+        ),
+        "llama3_2_1b", OUR_SMALL_LLAMA, each_token=True,
+    ),
+    "mixtral": Case(
+        mixtral, "mixtral_8x7b", {**OUR_SMALL_LLAMA, "num_experts": 5}, each_token=True,
+    ),
+    "qwen3": Case(
+        lambda on: qwen3(on, tied=False), "qwen3_8b", {**OUR_SMALL_LLAMA, "head_width": 6},
+        each_token=True,
+    ),
+    "qwen3, tied": Case(
+        lambda on: qwen3(on, tied=True), "qwen3_0_6b", {**OUR_SMALL_LLAMA, "head_width": 6},
+        each_token=True,
+    ),
 }  # fmt: skip
 
 
@@ -97,46 +153,62 @@ def _randomize(torch, model):
     for name, value in model.named_parameters():
         with torch.no_grad():
             value.normal_(0, 0.3)
-            if value.ndim == 1 and "Norm" in name and name.endswith("weight"):
+            if value.ndim == 1 and "norm" in name.lower() and name.endswith("weight"):
                 value.add_(1.0)
             value.copy_(value.float())  # numbers that float32 holds
 
 
-def _write(on, name, case, folder):
-    from safetensors.torch import save_file
+def _outputs(torch, name, case, model, tokens, segments):
+    """Of a model in float64, as it computes in training; zeros in padding."""
+    inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
+    told = {"attention_mask": inside.long()}
+    if name.startswith("bert"):
+        told["token_type_ids"] = segments
+    if name == "mixtral":
+        model.set_experts_implementation("eager")  # what it would take has no float64
+    outputs = case.outputs(model.double().train()(tokens, **told))
+    return outputs * inside[:, :, None] if case.each_token else outputs
 
+
+def _write(on, name, case, folder):
     torch = on.torch
     torch.manual_seed(0)
     model = case.make(on.transformers)
     _randomize(torch, model)
     model.save_pretrained(folder / name)
-    model = model.double().train()
     inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
     tokens = torch.randint(1, TOKENS, (BATCH, TIME)) * inside
     segments = torch.randint(0, 2, (BATCH, TIME)) * inside
-    told = {"attention_mask": inside.long()}
-    if name.startswith("bert"):
-        told["token_type_ids"] = segments
-    returned = model(tokens, **told)
-    outputs = case.outputs(returned)
-    if case.each_token:
-        outputs = outputs * inside[:, :, None]
+    outputs = _outputs(torch, name, case, model, tokens, segments)
     upstream = torch.randn(outputs.shape).double()
     (upstream * outputs).sum().backward()
-    gradients = {
-        key: (torch.zeros_like(each) if each.grad is None else each.grad).float()
-        for key, each in model.named_parameters()
-    }
-    save_file(gradients, folder / f"{name}.gradients.safetensors")
+    with torch.no_grad():
+        for each in model.parameters():
+            each.copy_(torch.zeros_like(each) if each.grad is None else each.grad)
+    model.float().save_pretrained(folder / f"{name}.gradients")
     arrays = {"tokens": tokens, "segments": segments, "outputs": outputs, "upstream": upstream}
     np.savez(folder / f"{name}.npz", **{key: each.detach().numpy() for key, each in arrays.items()})
 
 
-def main(folder):
+def _read(on, name, case, folder, other):
+    torch = on.torch
+    original = type(case.make(on.transformers))
+    model, told = original.from_pretrained(other / name, output_loading_info=True)
+    assert not any(told.values()), (name, told)  # nothing missing, nothing left over
+    arrays = np.load(folder / f"{name}.npz")
+    inputs = [torch.tensor(arrays[each]) for each in ("tokens", "segments")]
+    outputs = _outputs(torch, name, case, model, *inputs)
+    np.save(other / f"{name}.npy", outputs.detach().numpy())
+
+
+def main(folder, other=None):
     on = _import()
     for name, case in CASES.items():
-        _write(on, name, case, Path(folder))
+        if other is None:
+            _write(on, name, case, Path(folder))
+        elif (Path(other) / name).is_dir():
+            _read(on, name, case, Path(folder), Path(other))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

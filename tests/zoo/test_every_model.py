@@ -25,6 +25,10 @@ _BERT = {
     "vocabulary_size": 11, "max_length": 9, "width": 8, "depth": 2, "num_heads": 2,
     "hidden_width": 16, "dropout_rate": 0.0,
 }  # fmt: skip
+_LLAMA = {
+    "vocabulary_size": 11, "width": 8, "depth": 2, "num_heads": 4, "num_key_value_heads": 2,
+    "hidden_width": 12,
+}  # fmt: skip
 _FORECAST = {"horizon": 3, "num_features": 2, "width": 8}
 # Variants that differ in numbers alone have one row; test_full_size.py builds them all.
 TINY_ARGUMENTS = {
@@ -58,11 +62,14 @@ TINY_ARGUMENTS = {
     "gru_language_model": _TOKENS,
     "gru_tagger": {"num_classes": 3, **_TOKENS},
     "lenet5": {"input_shape": (32, 32, 2), "num_classes": 3},
+    "llama3_2_1b": _LLAMA,
+    "llama3_8b": _LLAMA,
     "lstm_classifier": {"num_classes": 3, **_TOKENS},
     "lstm_forecaster": _FORECAST,
     "lstm_language_model": _TOKENS,
     "lstm_tagger": {"num_classes": 3, **_TOKENS},
     "minilm_l6": {"num_classes": 3, **_BERT},
+    "mixtral_8x7b": {**_LLAMA, "num_experts": 3},
     "mlp": {
         "input_shape": (5,), "num_classes": 3, "widths": (16, 12), "dropout_rate": 0.0,
         "input_dropout_rate": 0.0,
@@ -72,6 +79,8 @@ TINY_ARGUMENTS = {
     "mobilenet_v3_large": {"input_shape": (32, 32, 2), "num_classes": 3, "width_multiplier": 0.25},
     "mobilenet_v3_small": {"input_shape": (32, 32, 2), "num_classes": 3, "width_multiplier": 0.25},
     "perceptron": {"input_shape": (8,), "num_classes": 3},
+    "qwen3_0_6b": {**_LLAMA, "head_width": 4},
+    "qwen3_8b": {**_LLAMA, "head_width": 4},
     "residual_mlp": {
         "input_shape": (5,), "num_classes": 3, "width": 8, "hidden_width": 16,
         "hidden_dropout_rate": 0.0,
@@ -134,17 +143,22 @@ STARTS = {
     "gru_language_model": (0x383876AA, 2.39466596),
     "gru_tagger": (0xF9183E62, 1.09893298),
     "lenet5": (0xCF37B1CF, 1.07080793),
+    "llama3_2_1b": (0x4D746E42, 2.40911346),
+    "llama3_8b": (0x5787A8E1, 2.9309565),
     "lstm_classifier": (0x32802C0C, 1.09884),
     "lstm_forecaster": (0x77ACF2B9, 1.10971045),
     "lstm_language_model": (0x6D963373, 2.397645),
     "lstm_tagger": (0xAC78DAD5, 1.09652662),
     "minilm_l6": (0x788BC623, 1.09962606),
+    "mixtral_8x7b": (0xE6445B77, 2.83834261),
     "mlp": (0xEB04E169, 2.16485143),
     "mnist_cnn": (0x9BF455A3, 2.23342252),
     "mobilenet_v2": (0xEA4BDB78, 1.21957994),
     "mobilenet_v3_large": (0xC714FFE5, 1.08107615),
     "mobilenet_v3_small": (0xC7424EF6, 1.14640856),
     "perceptron": (0x11DA07A4, 1.76862562),
+    "qwen3_0_6b": (0x8E42B21C, 2.37884826),
+    "qwen3_8b": (0x0D8DC796, 2.68862232),
     "residual_mlp": (0x8AEEF8FB, 1.19136715),
     "resnet18": (0xC84A5833, 1.3736285),
     "resnet20_cifar": (0xBE370AB7, 1.61776173),
@@ -219,8 +233,9 @@ def num_logits(name):
 
 def position(name):
     """The shape of what has logits: an example, a pixel, a token, or a step that is forecast."""
-    each_token = ("_tagger", "_language_model", "gpt2", "minilm_l6")
-    if name.endswith(each_token) or name.startswith("seq2seq_"):
+    each_token = ("_tagger", "_language_model", "minilm_l6")
+    decoders = ("seq2seq_", "gpt2", "llama", "mixtral", "qwen3")
+    if name.endswith(each_token) or name.startswith(decoders):
         return (None, None)
     if name in FORECASTERS:
         return (None, tiny_arguments(name)["horizon"])

@@ -24,13 +24,15 @@ from keras import layers, ops
 from safetensors.numpy import save
 
 import zoo
+from custom_layers import MixtureOfExperts, SwiGLU
 from zoo.weights import attention, convolutional, recurrent
 from zoo.weights.files import read_tensors
 
 # {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
 # that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
-# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix. A name
-# behind "= " is of a tensor whose axes are in our order already.
+# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix; a name
+# with * is of all rows of a variable, whose numbers are in its place. A name behind "= " is of a
+# tensor whose axes are in our order already.
 _TABLES = {**attention.TABLES, **convolutional.TABLES, **recurrent.TABLES}
 _UNUSED = {**attention.UNUSED, **convolutional.UNUSED}
 
@@ -38,6 +40,7 @@ _VARIABLES = {
     "kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
     "moving_mean": "running_mean", "moving_variance": "running_var", "embeddings": "weight",
 }  # fmt: skip
+_KERNELS = ("kernel", "recurrent_kernel", "router", "gate", "up", "down")
 # Axes of a kernel as PyTorch has it, in the order in which Keras has them.
 _AXES = {
     layers.Dense: (1, 0),  # (outputs, inputs)
@@ -45,6 +48,8 @@ _AXES = {
     layers.Conv2DTranspose: (2, 3, 1, 0),  # (inputs, outputs, height, width)
     layers.Conv2D: (2, 3, 1, 0),  # (outputs, inputs, height, width)
     layers.RNN: (1, 0),  # (outputs, inputs), also of the recurrent kernel
+    SwiGLU: (1, 0),  # (outputs, inputs)
+    MixtureOfExperts: (1, 0),  # (outputs, inputs), of each expert
 }
 # Gates of a layer in the order in which the other side has them, each way: r, z, n and z, r, n.
 _GATES = {layers.GRU: (1, 0, 2)}
@@ -63,8 +68,8 @@ class _Target(NamedTuple):
         variable: that it gives, or a part of it.
         axes: of the tensor, in the order in which the variable has them; None: as they are.
         gates: that its first axis has, in the order in which the variable has them; None: none.
-        part: number of the part; of a matrix its row, and else what is added.
-        parts: how many the variable has.
+        part: number of the part: of a row, or of what is added.
+        is_row: whether the part is a row.
     """
 
     path: str
@@ -72,11 +77,7 @@ class _Target(NamedTuple):
     axes: tuple | None = None
     gates: tuple | None = None
     part: int = 0
-    parts: int = 1
-
-    @property
-    def is_row(self):
-        return self.parts > 1 and len(self.variable.shape) > 1
+    is_row: bool = False
 
     @property
     def shape(self):
@@ -94,15 +95,9 @@ class _Target(NamedTuple):
         return _squeezed(shape) in (_squeezed(self.shape), _squeezed(flat))
 
     def value(self, array):
-        """What a tensor of a file adds to the variable."""
+        """What a tensor of a file gives the variable."""
         array = self._with_gates_in_order(array.reshape(self.shape))
-        if self.axes is not None:
-            array = array.transpose(self.axes)
-        if self.is_row:
-            value = np.zeros(self.variable.shape, array.dtype)
-            value[self.part] = array
-            return value
-        return array
+        return array if self.axes is None else array.transpose(self.axes)
 
     def read(self):
         """The tensor that a file has for the variable."""
@@ -163,8 +158,9 @@ def load_weights(model, source, head=True):
     for name, target in targets.items():
         parts.setdefault(target.path, []).append((target, tensors[name]))
     for each in parts.values():
-        values = [target.value(array) for target, array in each]
-        each[0][0].variable.assign(functools.reduce(np.add, values))
+        target, values = each[0][0], [target.value(array) for target, array in each]
+        value = np.stack(values) if target.is_row else functools.reduce(np.add, values)
+        target.variable.assign(value)
 
 
 def save_weights(model, file):
@@ -262,14 +258,19 @@ def _targets(model, table):
                 theirs = _VARIABLES.get(variable.name, variable.name)
                 names = f"{_name(place, table) or place}.{theirs}"
             axes = None
-            if variable.name in ("kernel", "recurrent_kernel"):
+            if variable.name in _KERNELS:
                 kinds = (axes for kind, axes in _AXES.items() if isinstance(layer, kind))
                 axes = next(kinds, None)
             if names.startswith(_AS_IT_IS):
                 names, axes = names.removeprefix(_AS_IT_IS), None
-            names = names.split(" + ")
+            has_rows = "*" in names
+            if has_rows:
+                names = [names.replace("*", str(row)) for row in range(variable.shape[0])]
+            else:
+                names = names.split(" + ")
+                has_rows = len(names) > 1 and len(variable.shape) > 1
             for part, name in enumerate(names):
-                targets[name] = _Target(path, variable, axes, gates, part, len(names))
+                targets[name] = _Target(path, variable, axes, gates, part, has_rows)
     return targets
 
 
@@ -306,7 +307,7 @@ def _regex_of_theirs(pattern, template):
     return re.sub(
         r"\\{(\w+).*?\\}",
         lambda each: f"(?:{groups[each[1]] or '[0-9]+'})",
-        re.escape(template.removeprefix(_AS_IT_IS)),
+        re.escape(template.removeprefix(_AS_IT_IS)).replace(r"\*", "[0-9]+"),
     )
 
 
