@@ -57,7 +57,6 @@ class MixtureOfExperts(layers.Layer):
                 f"a token cannot see num_experts_per_token={num_experts_per_token} of "
                 f"num_experts={num_experts}."
             )
-        self.supports_masking = True
 
     def build(self, input_shape):
         width = num_features(input_shape)
@@ -85,9 +84,6 @@ class MixtureOfExperts(layers.Layer):
         up = ops.einsum("...d,edh->...eh", inputs, self.up)
         hidden = gate * ops.sigmoid(gate) * up * ops.expand_dims(shares, -1)
         return ops.einsum("...eh,ehd->...d", hidden, self.down), probabilities
-
-    def compute_output_shape(self, input_shape):
-        return input_shape, (*input_shape[:-1], self.num_experts)
 
     def compute_mask(self, inputs, mask):
         return mask, None

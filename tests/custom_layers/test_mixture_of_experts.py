@@ -104,6 +104,9 @@ def test_the_router_is_of_full_precision(dtype):
     x = ops.convert_to_numpy(ops.cast(inputs, "float32")).astype("float64")
     expected = softmax(x @ weights_of(layer)["router"], axis=-1)
     np.testing.assert_allclose(ops.convert_to_numpy(probabilities), expected, rtol=1e-5)
+    outputs, probabilities = layer(keras.Input((None, WIDTH)))
+    assert (outputs.dtype, probabilities.dtype) == (layer.compute_dtype, "float32")
+    assert probabilities.shape == (None, None, EXPERTS)
 
 
 def test_the_mask_is_passed_on():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
+from safetensors.numpy import load_file, save_file
 
 import zoo
 from tests.unfilled import unfilled
@@ -104,6 +105,25 @@ def test_where_logits_come_from(tied):
     after = ops.convert_to_numpy(model(TOKENS))
     np.testing.assert_array_equal(after[..., 10], 0)
     np.testing.assert_allclose(after[..., :10], before[..., :10], rtol=1e-5, atol=1e-5)
+
+
+def test_what_a_checkpoint_may_have_more(tmp_path):
+    """The embeddings once more, where they give the logits, and angles, in old files."""
+    model = tiny(tied_embeddings=True)
+    zoo.save_weights(model, tmp_path / "first.safetensors")
+    tensors = load_file(tmp_path / "first.safetensors")
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
+    tensors["model.layers.1.self_attn.rotary_emb.inv_freq"] = np.ones(2, "float32")
+    save_file(tensors, tmp_path / "second.safetensors")
+    other = tiny(tied_embeddings=True)
+    other.set_weights([0 * each for each in other.get_weights()])
+    zoo.load_weights(other, tmp_path / "second.safetensors")
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    tensors["model.layers.2.self_attn.q_proj.weight"] = np.ones(2, "float32")
+    save_file(tensors, tmp_path / "second.safetensors")
+    with pytest.raises(ValueError, match=r"its model.layers.2.self_attn.q_proj.weight is left"):
+        zoo.load_weights(other, tmp_path / "second.safetensors")
 
 
 def test_fresh_embeddings_are_as_wide_as_the_published():

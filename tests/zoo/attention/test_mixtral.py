@@ -65,13 +65,15 @@ def test_parameters_that_a_token_uses():
 
 def test_routers_are_seen_beside_the_logits():
     model = tiny(depth=3)
-    logits, probabilities = map(ops.convert_to_numpy, with_routers(model)(TOKENS))
+    routed = with_routers(model)
+    assert routed.output_shape == [(None, None, 11), (None, 3, None, 5)]
+    logits, probabilities = map(ops.convert_to_numpy, routed(TOKENS))
     np.testing.assert_array_equal(logits, ops.convert_to_numpy(model(TOKENS)))
     assert probabilities.shape == (2, 3, 5, 5)
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-6)
-    # What the last block's sees of the first token is the same wherever this stands in the batch.
+    # Each example has its own, wherever it stands in the batch, and each block.
     tokens = TOKENS[::-1].copy()
-    _, others = map(ops.convert_to_numpy, with_routers(model)(tokens))
+    _, others = map(ops.convert_to_numpy, routed(tokens))
     np.testing.assert_allclose(others[::-1], probabilities, atol=1e-6)
     assert np.abs(probabilities[:, 0] - probabilities[:, 2]).max() > 1e-2
 

@@ -271,6 +271,7 @@ OTHERS = {  # a model, the checkpoint of another one, and what is told of it
     "vgg11": ("resnet18", "transformers", "resnet"),
     "unet": ("densenet121", "torchvision, old names", "densenet"),
     "alexnet": ("vgg11_bn", "timm", "vgg11_bn"),
+    "gpt2": ("mixtral_8x7b", "transformers", "mixtral"),
 }
 
 
