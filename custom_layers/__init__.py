@@ -19,6 +19,7 @@ from custom_layers.lstm_cell import LSTMCell
 from custom_layers.mixture_of_experts import MixtureOfExperts
 from custom_layers.multi_head_attention import MultiHeadAttention
 from custom_layers.multiplicative_attention import MultiplicativeAttention
+from custom_layers.relative_position_bias import RelativePositionBias
 from custom_layers.rms_normalization import RMSNormalization
 from custom_layers.rnn_cell import RNNCell
 from custom_layers.rotary_positions import RotaryPositions
@@ -45,6 +46,7 @@ __all__ = [
     "MultiplicativeAttention",
     "RMSNormalization",
     "RNNCell",
+    "RelativePositionBias",
     "RotaryPositions",
     "ScaledDotProductAttention",
     "SinusoidalPositions",

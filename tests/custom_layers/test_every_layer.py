@@ -35,6 +35,12 @@ CASES = {
     "RMSNormalization": {"epsilon": 0.1},
     "RNNCell": {"units": 7},
     "RotaryPositions": {"base": 100.0, "factor": 3.0},
+    "RelativePositionBias": {
+        "num_heads": 2,
+        "causal": True,
+        "num_buckets": 6,
+        "max_distance": 4,
+    },
     "ScaledDotProductAttention": {
         "causal": True,
         "window": 2,
@@ -64,6 +70,8 @@ def inputs_of(name):
         return IMAGES, (4, 2, 2, 3)
     if name == "RotaryPositions":
         return HEADS, HEADS.shape
+    if name == "RelativePositionBias":
+        return HEADS, (4, 2, 5, 5)
     if name.endswith("edPositions") or name == "SinusoidalPositions":
         return HEADS[:, :, 0], (4, 5, 6)
     if name == "ConvLSTM":
@@ -89,6 +97,9 @@ def model_of(name, layer):
         outputs = layers.RNN(layer, return_sequences=True, dtype=layer.dtype_policy)(inputs)
     elif name == "ScaledDotProductAttention":
         outputs, _ = layer(inputs, inputs, inputs)
+    elif name == "RelativePositionBias":  # in attention, as it has no axis of the batch
+        attend = custom_layers.ScaledDotProductAttention(dtype=layer.dtype_policy)
+        _, outputs = attend(inputs, inputs, inputs, bias=layer(inputs, inputs))
     elif name == "MultiHeadAttention":
         outputs, _ = layer(inputs, inputs)
     elif name == "MixtureOfExperts":
