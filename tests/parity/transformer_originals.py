@@ -1,4 +1,4 @@
-"""transformers' models with random weights: what they save, and what they compute.
+"""transformers' models, and torch.nn's, with random weights: what they save and what they compute.
 
     python -m tests.parity.transformer_originals FOLDER
 
@@ -14,11 +14,15 @@ case in FOLDER:
 
 reads what lies in OTHER as NAME/, which must be all that the original has, and leaves what it
 computes then in OTHER as NAME.npy.
+
+The first also leaves T5's buckets of keys (S) for queries (T) in buckets.npz, as "both ways" and
+"causal".
 """
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +31,10 @@ from tests.parity.originals import _import
 
 BATCH, TIME, TOKENS, CLASSES = 4, 7, 50, 3
 LENGTHS = np.array([5, TIME, 1, 6])
+# Of sources, and time of targets: so long that not every distance has a bucket of its own.
+SOURCE_TIME, TARGET_TIME, SOURCE_TOKENS = 13, 20, 40
+SOURCE_LENGTHS = np.array([9, SOURCE_TIME, 1, 11])
+DISTANCES = 300
 
 
 class Case(NamedTuple):
@@ -38,6 +46,7 @@ class Case(NamedTuple):
         arguments: of ``zoo.build``.
         outputs: of what the original returns, its logits or states.
         each_token: whether it gives an output for each token, which means nothing in padding.
+        of_pairs: whether it takes a source and a target.
     """
 
     make: Callable
@@ -45,6 +54,7 @@ class Case(NamedTuple):
     arguments: dict
     outputs: Callable = lambda returned: returned.logits
     each_token: bool = False
+    of_pairs: bool = False
 
 
 def bert(on, kind, **options):
@@ -93,9 +103,86 @@ OUR_SMALL_LLAMA = {
     "vocabulary_size": TOKENS, "width": 32, "depth": 2, "num_heads": 4, "num_key_value_heads": 2,
     "hidden_width": 48,
 }  # fmt: skip
+
+
+def t5(on, gated):
+    import torch
+
+    config = on.T5Config(
+        vocab_size=TOKENS, d_model=12, d_kv=4, d_ff=32, num_layers=2, num_heads=4,
+        dropout_rate=0.0, feed_forward_proj="gated-gelu" if gated else "relu",
+        tie_word_embeddings=not gated,
+    )  # fmt: skip
+    model = on.T5ForConditionalGeneration(config)
+    if gated:  # this version of transformers ties what checkpoints have apart
+        model.lm_head.weight = torch.nn.Parameter(torch.empty(TOKENS, 12))
+    return model
+
+
+def transformer(final_norm, two_vocabularies):
+    """torch.nn's, between what the paper has before and behind it."""
+    import torch
+    from safetensors.torch import save_file
+    from torch import nn
+
+    kind = {"dim_feedforward": 64, "dropout": 0.0, "batch_first": True}
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            sides = {}
+            if not final_norm:
+                encoder = nn.TransformerEncoderLayer(32, 4, **kind)
+                decoder = nn.TransformerDecoderLayer(32, 4, **kind)
+                sides["custom_encoder"] = nn.TransformerEncoder(encoder, 2)
+                sides["custom_decoder"] = nn.TransformerDecoder(decoder, 2)
+            self.transformer = nn.Transformer(32, 4, 2, 2, **kind, **sides)
+            if two_vocabularies:
+                self.source_embedding = nn.Embedding(SOURCE_TOKENS, 32)
+                self.target_embedding = nn.Embedding(TOKENS, 32)
+            else:
+                self.embedding = nn.Embedding(TOKENS, 32)
+
+        def save_pretrained(self, folder):
+            folder.mkdir()
+            save_file(self.state_dict(), folder / "model.safetensors")
+
+        def embedded(self, tokens, table):
+            time, width = torch.arange(tokens.shape[1]).double(), table.weight.shape[1]
+            places = torch.empty(len(time), width).double()
+            for feature in range(width):
+                angles = time / 10_000 ** (feature // 2 * 2 / width)
+                places[:, feature] = angles.cos() if feature % 2 else angles.sin()
+            return width**0.5 * table(tokens) + places
+
+        def forward(self, source, attention_mask, decoder_input_ids):
+            tables = [self.source_embedding, self.target_embedding] if two_vocabularies else [
+                self.embedding, self.embedding
+            ]  # fmt: skip
+            time = decoder_input_ids.shape[1]
+            hidden = self.transformer(
+                self.embedded(source, tables[0]), self.embedded(decoder_input_ids, tables[1]),
+                tgt_mask=torch.ones(time, time).triu(1).bool(),
+                src_key_padding_mask=attention_mask == 0,
+                memory_key_padding_mask=attention_mask == 0,
+            )  # fmt: skip
+            return SimpleNamespace(logits=hidden @ tables[1].weight.T)
+
+    return Network()
+
+
 SMALL_BERT = {
     "vocabulary_size": TOKENS, "max_length": 16, "width": 32, "depth": 2, "num_heads": 4,
     "hidden_width": 64, "dropout_rate": 0.0,
+}  # fmt: skip
+# Narrow, as scores are not scaled: of wider ones the softmax is sharp, and enlarges rounding.
+SMALL_T5 = {
+    "vocabulary_size": TOKENS, "width": 12, "depth": 2, "num_heads": 4, "head_width": 4,
+    "hidden_width": 32, "dropout_rate": 0.0,
+}  # fmt: skip
+SMALL_TRANSFORMER = {
+    "vocabulary_size": TOKENS, "width": 32, "depth": 2, "num_heads": 4, "hidden_width": 64,
+    "dropout_rate": 0.0,
 }  # fmt: skip
 CASES = {
     "gpt2": Case(
@@ -145,6 +232,18 @@ CASES = {
         lambda on: qwen3(on, tied=True), "qwen3_0_6b", {**OUR_SMALL_LLAMA, "head_width": 6},
         each_token=True,
     ),
+    "t5": Case(lambda on: t5(on, gated=False), "t5_small", SMALL_T5, of_pairs=True),
+    "t5 v1.1": Case(lambda on: t5(on, gated=True), "t5_v1_1_small", SMALL_T5, of_pairs=True),
+    "transformer": Case(
+        lambda on: transformer(final_norm=False, two_vocabularies=False),
+        "transformer_base", SMALL_TRANSFORMER, of_pairs=True,
+    ),
+    "transformer of torch.nn, two vocabularies": Case(
+        lambda on: transformer(final_norm=True, two_vocabularies=True),
+        "transformer_big",
+        {**SMALL_TRANSFORMER, "source_vocabulary_size": SOURCE_TOKENS, "final_norm": True},
+        of_pairs=True,
+    ),
 }  # fmt: skip
 
 
@@ -158,15 +257,23 @@ def _randomize(torch, model):
             value.copy_(value.float())  # numbers that float32 holds
 
 
-def _outputs(torch, name, case, model, tokens, segments):
+INPUTS = ("tokens", "segments", "source", "target")
+
+
+def _outputs(torch, name, case, model, inputs):
     """Of a model in float64, as it computes in training; zeros in padding."""
-    inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
-    told = {"attention_mask": inside.long()}
+    if case.of_pairs:
+        given, told = inputs["source"], {"decoder_input_ids": inputs["target"]}
+        inside = torch.arange(SOURCE_TIME) < torch.tensor(SOURCE_LENGTHS)[:, None]
+    else:
+        given, told = inputs["tokens"], {}
+        inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
     if name.startswith("bert"):
-        told["token_type_ids"] = segments
+        told["token_type_ids"] = inputs["segments"]
     if name == "mixtral":
         model.set_experts_implementation("eager")  # what it would take has no float64
-    outputs = case.outputs(model.double().train()(tokens, **told))
+    model = model.double().train()
+    outputs = case.outputs(model(given, attention_mask=inside.long(), **told))
     return outputs * inside[:, :, None] if case.each_token else outputs
 
 
@@ -179,14 +286,21 @@ def _write(on, name, case, folder):
     inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
     tokens = torch.randint(1, TOKENS, (BATCH, TIME)) * inside
     segments = torch.randint(0, 2, (BATCH, TIME)) * inside
-    outputs = _outputs(torch, name, case, model, tokens, segments)
+    source_inside = torch.arange(SOURCE_TIME) < torch.tensor(SOURCE_LENGTHS)[:, None]
+    target = torch.randint(0, TOKENS, (BATCH, TARGET_TIME))
+    target[:, 0] = 0
+    inputs = {
+        "tokens": tokens, "segments": segments, "target": target,
+        "source": torch.randint(1, SOURCE_TOKENS, (BATCH, SOURCE_TIME)) * source_inside,
+    }  # fmt: skip
+    outputs = _outputs(torch, name, case, model, inputs)
     upstream = torch.randn(outputs.shape).double()
     (upstream * outputs).sum().backward()
     with torch.no_grad():
         for each in model.parameters():
             each.copy_(torch.zeros_like(each) if each.grad is None else each.grad)
     model.float().save_pretrained(folder / f"{name}.gradients")
-    arrays = {"tokens": tokens, "segments": segments, "outputs": outputs, "upstream": upstream}
+    arrays = {**inputs, "outputs": outputs, "upstream": upstream}
     np.savez(folder / f"{name}.npz", **{key: each.detach().numpy() for key, each in arrays.items()})
 
 
@@ -196,9 +310,19 @@ def _read(on, name, case, folder, other):
     model, told = original.from_pretrained(other / name, output_loading_info=True)
     assert not any(told.values()), (name, told)  # nothing missing, nothing left over
     arrays = np.load(folder / f"{name}.npz")
-    inputs = [torch.tensor(arrays[each]) for each in ("tokens", "segments")]
-    outputs = _outputs(torch, name, case, model, *inputs)
+    inputs = {each: torch.tensor(arrays[each]) for each in INPUTS}
+    outputs = _outputs(torch, name, case, model, inputs)
     np.save(other / f"{name}.npy", outputs.detach().numpy())
+
+
+def _write_buckets(on, folder):
+    places = on.torch.arange(DISTANCES)
+    layer = on.transformers.models.t5.modeling_t5.T5Attention
+    buckets = {
+        name: layer._relative_position_bucket(places - places[:, None], bidirectional).numpy()
+        for name, bidirectional in {"both ways": True, "causal": False}.items()
+    }
+    np.savez(folder / "buckets.npz", **buckets)
 
 
 def main(folder, other=None):
@@ -208,6 +332,8 @@ def main(folder, other=None):
             _write(on, name, case, Path(folder))
         elif (Path(other) / name).is_dir():
             _read(on, name, case, Path(folder), Path(other))
+    if other is None:
+        _write_buckets(on, Path(folder))
 
 
 if __name__ == "__main__":

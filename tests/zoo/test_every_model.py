@@ -29,6 +29,10 @@ _LLAMA = {
     "vocabulary_size": 11, "width": 8, "depth": 2, "num_heads": 4, "num_key_value_heads": 2,
     "hidden_width": 12,
 }  # fmt: skip
+_TRANSFORMER = {
+    "vocabulary_size": 11, "width": 8, "depth": 2, "num_heads": 2, "hidden_width": 16,
+    "dropout_rate": 0.0,
+}  # fmt: skip
 _FORECAST = {"horizon": 3, "num_features": 2, "width": 8}
 # Variants that differ in numbers alone have one row; test_full_size.py builds them all.
 TINY_ARGUMENTS = {
@@ -101,6 +105,9 @@ TINY_ARGUMENTS = {
     },
     "seq2seq_bahdanau": {**_PAIRS, "attention_width": 5, "readout_width": 6},
     "seq2seq_luong": _PAIRS,
+    "t5_small": {**_TRANSFORMER, "head_width": 3},
+    "t5_v1_1_small": {**_TRANSFORMER, "head_width": 3},
+    "transformer_base": _TRANSFORMER,
     "unet": {"input_shape": (188, 188, 2), "num_classes": 3, "width": 4},
     "vgg11": {
         "input_shape": (32, 32, 2), "num_classes": 3, "width": 8, "dense_width": 64,
@@ -112,6 +119,7 @@ TINY_ARGUMENTS = {
     },
 }  # fmt: skip
 OF_SEGMENTS = {"bert_base", "minilm_l6"}  # their second input
+OF_PAIRS = {"t5_small", "t5_v1_1_small", "transformer_base"}  # of one vocabulary
 OF_TABLES = {"mlp", "perceptron", "residual_mlp"}
 OF_FRAMES = {"conv_lstm"}
 OF_IMAGES = {name for name, each in TINY_ARGUMENTS.items() if "input_shape" in each}
@@ -171,6 +179,9 @@ STARTS = {
     "se_resnet50": (0x31DF5E63, 0.987336874),
     "seq2seq_bahdanau": (0x35F56058, 2.39939165),
     "seq2seq_luong": (0xB054C12A, 2.39784169),
+    "t5_small": (0xEA4D7D87, 3.27682233),
+    "t5_v1_1_small": (0x872D6B08, 2.14647841),
+    "transformer_base": (0x2AFED02C, 2.76964784),
     "unet": (0x6C540145, 1.54000139),
     "vgg11": (0x7202C9E6, 1.14153945),
     "vgg11_bn": (0xE1D1FB17, 1.16431677),
@@ -207,6 +218,8 @@ def tiny_batch(name, shape=None):
         inputs = inputs.astype("float32")
     elif "num_features" in arguments:
         inputs = random.normal(size=(BATCH, TIME, arguments["num_features"])).astype("float32")
+    elif name in OF_PAIRS:
+        inputs = [tokens(arguments["vocabulary_size"], time) for time in (TIME + 2, TIME)]
     elif "vocabulary_size" in arguments:
         inputs = tokens(arguments["vocabulary_size"], TIME)
         if name in OF_SEGMENTS:
@@ -235,7 +248,7 @@ def position(name):
     """The shape of what has logits: an example, a pixel, a token, or a step that is forecast."""
     each_token = ("_tagger", "_language_model", "minilm_l6")
     decoders = ("seq2seq_", "gpt2", "llama", "mixtral", "qwen3")
-    if name.endswith(each_token) or name.startswith(decoders):
+    if name.endswith(each_token) or name.startswith(decoders) or name in OF_PAIRS:
         return (None, None)
     if name in FORECASTERS:
         return (None, tiny_arguments(name)["horizon"])
@@ -253,7 +266,7 @@ def test_table_has_a_row_for_every_function_that_builds_models():
 
     def family(name):
         return zoo._MODULES[name], re.sub(
-            "[0-9]+|_b[0-9]|_(tiny|small|base|medium|large|xl)$", "", name
+            "[0-9]+|_b[0-9]|_(tiny|small|base|medium|large|big|xl|xxl|[0-9]+b)$", "", name
         )
 
     rows = {family(name) for name in TINY_ARGUMENTS if name != "resnet18"}  # another block

@@ -32,7 +32,8 @@ from zoo.weights.files import read_tensors
 # that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
 # names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix; a name
 # with * is of all rows of a variable, whose numbers are in its place. A name behind "= " is of a
-# tensor whose axes are in our order already.
+# tensor whose axes are in our order already; one that ends in ", 1 of 3" is of the first third of
+# a tensor's rows.
 _TABLES = {**attention.TABLES, **convolutional.TABLES, **recurrent.TABLES}
 _UNUSED = {**attention.UNUSED, **convolutional.UNUSED}
 
@@ -57,6 +58,7 @@ _GATES = {layers.GRU: (1, 0, 2)}
 _HEAD = "output"
 _GROUP = r"\{(\w+)(?::([^}]*))?\}"  # in a pattern
 _AS_IT_IS = "= "  # in front of the name of a tensor
+_SHARE = re.compile("(.+), [0-9]+ of ([0-9]+)")  # the name of a tensor's share of rows
 _TOLD = 3  # tensors that an error names
 
 
@@ -141,6 +143,7 @@ def load_weights(model, source, head=True):
     layouts = {saved_by: _targets(model, table) for saved_by, table in tables.items()}
     saved_by = max(layouts, key=lambda each: len(layouts[each].keys() & tensors.keys()))
     targets, unused = layouts[saved_by], _UNUSED.get(module, "")
+    tensors = _with_shares(tensors, targets)
     layer = _name(_HEAD, tables[saved_by])  # in the file, also where the model has no head
     if not head:
         targets = {name: each for name, each in targets.items() if not each.is_head}
@@ -181,7 +184,7 @@ def save_weights(model, file):
     """
     _, tables = _tables_of(model)
     targets = _targets(model, next(iter(tables.values())))
-    arrays = {name: np.ascontiguousarray(each.read()) for name, each in targets.items()}
+    arrays = _without_shares({name: each.read() for name, each in targets.items()})
     file = Path(file)
     unfinished = file.with_name(f"unfinished-{file.name}")
     try:
@@ -200,6 +203,28 @@ def _tables_of(model):
     raise ValueError(
         f"no checkpoints are known for a model of name {model.name!r}: build {', '.join(known)}."
     )
+
+
+def _with_shares(tensors, targets):
+    """The tensors, and in the place of one whose shares are among the targets these."""
+    tensors = dict(tensors)
+    for name, count in {found.groups() for found in map(_SHARE.fullmatch, targets) if found}:
+        if name in tensors and tensors[name].ndim:
+            shares = np.array_split(tensors.pop(name), int(count))
+            tensors |= {f"{name}, {n} of {count}": share for n, share in enumerate(shares, start=1)}
+    return tensors
+
+
+def _without_shares(arrays):
+    """The reverse."""
+    whole = {}
+    for name in sorted(arrays):
+        found = _SHARE.fullmatch(name)
+        whole.setdefault(found[1] if found else name, []).append(arrays[name])
+    return {
+        name: np.ascontiguousarray(shares[0] if len(shares) == 1 else np.concatenate(shares))
+        for name, shares in whole.items()
+    }
 
 
 def _problems(tensors, targets, unused, head):
@@ -307,7 +332,7 @@ def _regex_of_theirs(pattern, template):
     return re.sub(
         r"\\{(\w+).*?\\}",
         lambda each: f"(?:{groups[each[1]] or '[0-9]+'})",
-        re.escape(template.removeprefix(_AS_IT_IS)).replace(r"\*", "[0-9]+"),
+        re.escape(_SHARE.sub(r"\1", template.removeprefix(_AS_IT_IS))).replace(r"\*", "[0-9]+"),
     )
 
 

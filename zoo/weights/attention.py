@@ -72,12 +72,65 @@ _EXPERTS = {
 }
 
 
+def _t5():
+    """transformers' names."""
+    names = {
+        "token_embedding": "shared",
+        "{side:encoder|decoder}_norm": "{side}.final_layer_norm",
+        "{side:encoder|decoder}{i}_norm{n}": "{side}.block.{i-1}.layer.{n-1}.layer_norm",
+        "{side:encoder|decoder}_position_bias/biases": (
+            "{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+        ),
+        "output": "lm_head",
+    }
+    parts = {"query": "q", "key": "k", "value": "v", "projection": "o"}
+    for ours, theirs in parts.items():
+        names[f"{{side:encoder|decoder}}{{i}}_self_{ours}"] = (
+            f"{{side}}.block.{{i-1}}.layer.0.SelfAttention.{theirs}"
+        )
+        names[f"decoder{{i}}_cross_{ours}"] = (
+            f"decoder.block.{{i-1}}.layer.1.EncDecAttention.{theirs}"
+        )
+    denses = {"expand": "wi", "gate": "wi_0", "up": "wi_1", "contract": "wo"}
+    for side, place in {"encoder": 1, "decoder": 2}.items():
+        for ours, theirs in denses.items():
+            names[f"{side}{{i}}_{ours}"] = (
+                f"{side}.block.{{i-1}}.layer.{place}.DenseReluDense.{theirs}"
+            )
+    return names
+
+
+def _transformer():
+    """Those of a module with torch.nn's Transformer as ``transformer``, and Embeddings.
+
+    It has one matrix for what queries, keys and values are projected by.
+    """
+    layer = "transformer.{side}.layers.{i-1}"
+    names = {
+        "token_embedding": "embedding",
+        "{side:source|target}_embedding": "{side}_embedding",
+        "{side:encoder|decoder}_norm": "transformer.{side}.norm",
+        "{side:encoder|decoder}{i}_norm{n}": f"{layer}.norm{{n}}",
+        "{side:encoder|decoder}{i}_expand": f"{layer}.linear1",
+        "{side:encoder|decoder}{i}_contract": f"{layer}.linear2",
+    }
+    for ours, theirs in {"self": "self_attn", "cross": "multihead_attn"}.items():
+        ours, theirs = f"{{side:encoder|decoder}}{{i}}_{ours}", f"{layer}.{theirs}"
+        for number, part in enumerate(("query", "key", "value"), start=1):
+            names[f"{ours}_{part}/kernel"] = f"{theirs}.in_proj_weight, {number} of 3"
+            names[f"{ours}_{part}/bias"] = f"{theirs}.in_proj_bias, {number} of 3"
+        names[f"{ours}_projection"] = f"{theirs}.out_proj"
+    return names
+
+
 TABLES = {
     "bert": {"transformers": _bert("bert."), "transformers, without a head": _bert("")},
     "gpt2": {"transformers": _gpt2("transformer."), "transformers, without a head": _gpt2("")},
     "llama": {"transformers": _decoder(_SWIGLU)},
     "mixtral": {"transformers": _decoder(_EXPERTS)},
     "qwen3": {"transformers": _decoder({**_SWIGLU, **_NORMS})},
+    "t5": {"transformers": _t5()},
+    "transformer": {"torch.nn": _transformer()},
 }
 # Tensors that a model may leave unread, as patterns: the pooler where it tags tokens, the heads of
 # pre-training, positions and masks that older versions had in tensors, and embeddings once more.
@@ -86,4 +139,8 @@ UNUSED = {
     "gpt2": r"(transformer\.)?h\.[0-9]+\.attn\.(bias|masked_bias)|lm_head\.weight",
     "llama": r"model\.layers\.[0-9]+\.self_attn\.rotary_emb\.inv_freq|lm_head\.weight",
     "qwen3": r"lm_head\.weight",
+    "t5": (
+        r"((encoder|decoder)\.embed_tokens|lm_head"
+        r"|decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias)\.weight"
+    ),
 }

@@ -350,6 +350,37 @@ def test_auxiliary_classifiers(path):
     assert not any("output" in name for name in found)
 
 
+def test_a_tensor_of_three(path):
+    """torch.nn's attention has one for queries, keys and values."""
+    small = {"vocabulary_size": 5, "width": 4, "depth": 1, "num_heads": 2, "hidden_width": 6}
+    model = unfilled("transformer_base", **small)
+    tensors = weights._without_shares(random(shapes_in_file(model, "torch.nn")))
+    attention = "transformer.decoder.layers.0.multihead_attn"
+    matrix, bias = (tensors[f"{attention}.in_proj_{each}"] for each in ("weight", "bias"))
+    assert matrix.shape == (12, 4) and bias.shape == (12,)
+    found = given(tensors, path, "transformer_base", **small)
+    assert len(found) == len(model.weights)
+    for index, part in enumerate(["query", "key", "value"]):
+        share = slice(4 * index, 4 * index + 4)
+        np.testing.assert_array_equal(found[f"decoder1_cross_{part}/kernel"], matrix[share].T)
+        np.testing.assert_array_equal(found[f"decoder1_cross_{part}/bias"], bias[share])
+
+    name = f"{attention}.in_proj_weight"
+    misshapen = {name: matrix[:11]}, {name: matrix[:, :3]}, {name: matrix[0, 0]}, {}
+    for each, told in zip(
+        misshapen,
+        (
+            "its {}, 3 of 3 of shape (3, 4) is to be (4, 4) for decoder1_cross_value/kernel",
+            "its {}, 1 of 3 of shape (4, 3) is to be (4, 4) for decoder1_cross_query/kernel",
+            "it lacks {}, 2 of 3 for decoder1_cross_key/kernel",
+            "it lacks {}, 2 of 3 for decoder1_cross_key/kernel",
+        ),
+        strict=True,
+    ):
+        others = {key: value for key, value in tensors.items() if key != name}
+        assert told.format(name) in error_of(model, others | each, path)
+
+
 VARIANTS = (
     "alexnet", "convnext_base", "densenet201", "efficientnet_b0", "efficientnet_b3", "googlenet",
     "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "resnet34", "resnet50",
