@@ -32,13 +32,14 @@ class Continuation:
     Attributes:
         past: a list of (keys, values) (B, N, capacity, K), one of each causal attention in the
             order in which they are called.
+        capacity: for how many tokens there is room, and keys.
     """
 
     def __init__(self, start, past=None, capacity=None):
         self.start = start
         self.past = []
+        self.capacity = capacity if past is None else past[0][0].shape[2]
         self._before = None if past is None else iter(past)
-        self._capacity = capacity
 
     def __enter__(self):
         self._token = _current.set(self)
@@ -52,7 +53,7 @@ class Continuation:
         # By heads, as products of matrices read them.
         keys, values = (ops.transpose(each, (0, 2, 1, 3)) for each in (keys, values))
         if self._before is None:
-            room = [[0, 0], [0, 0], [0, self._capacity - keys.shape[2]], [0, 0]]
+            room = [[0, 0], [0, 0], [0, self.capacity - keys.shape[2]], [0, 0]]
             extended = [ops.pad(each, room) for each in (keys, values)]
         else:
             pairs = zip(next(self._before), (keys, values), strict=True)

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from custom_layers.continuation import continuation
+
 
 @keras.saving.register_keras_serializable("custom_layers")
 class RelativePositionBias(layers.Layer):
@@ -30,8 +32,7 @@ class RelativePositionBias(layers.Layer):
 
     Call arguments:
         queries: (B, T, ...).
-        keys: (B, S, ...).
-        start: the position of the first query among the keys, an integer or a tensor; 0 by default.
+        keys: (B, S, ...). In a ``Continuation``, what is causal has the keys of all tokens so far.
 
     Shapes: -> (1, N, T, S).
 
@@ -72,9 +73,12 @@ class RelativePositionBias(layers.Layer):
     def build(self, queries_shape, keys_shape):
         self.biases = self.add_weight(name="biases", shape=(self.num_buckets, self.num_heads))
 
-    def call(self, queries, keys, start=0):
+    def call(self, queries, keys):
+        start, places = 0, ops.shape(keys)[1]
+        if self.causal and continuation() is not None:
+            start, places = continuation().start, continuation().capacity
         query = ops.expand_dims(start + ops.arange(ops.shape(queries)[1]), 1)  # (T, 1)
-        behind = ops.expand_dims(ops.arange(ops.shape(keys)[1]), 0) - query  # (T, S)
+        behind = ops.expand_dims(ops.arange(places), 0) - query  # (T, S)
         distance = ops.maximum(-behind, 0) if self.causal else ops.abs(behind)
         buckets = ops.take(self._buckets, ops.minimum(distance, self.max_distance))
         if not self.causal:

@@ -17,10 +17,10 @@ batch have in length is read in one step; a longer one is read on, token by toke
 shorter ones are gone on with.
 """
 
-import importlib
 import numbers
 import weakref
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -30,8 +30,8 @@ from custom_layers.continuation import Continuation
 from zoo.compiled import compiled
 from zoo.decoding import _PADDING, _check, _checked_sources, search
 
-_DECODERS = ("zoo.attention.gpt2",)
-_ENCODER_DECODERS = ()
+_DECODERS = tuple(f"zoo.attention.{name}" for name in ("gpt2", "llama", "mixtral", "qwen3"))
+_ENCODER_DECODERS = ("zoo.attention.t5", "zoo.attention.transformer")
 _networks = weakref.WeakKeyDictionary()  # {model: its functions}, which are compiled once
 _ROOM = 64  # tokens; room for a multiple of them, so that few lengths are compiled anew
 
@@ -83,7 +83,7 @@ def generate(
 
     if module in _ENCODER_DECODERS:
         _check("start", start, 0, vocabulary_size - 1, " (a token of the target)")
-        sources = _padded(prompts, vocabulary_size)
+        sources = _padded(prompts, _source_table(model).input_dim)
         prompts, never = np.full((len(sources), 1), start), [_PADDING]
     elif start is not None:
         raise ValueError(
@@ -130,7 +130,7 @@ def _functions(model, module):
     """(encode, read, write), compiled; encode is None for a decoder."""
     encode, decoder = None, model
     if module in _ENCODER_DECODERS:
-        encoder, decoder = importlib.import_module(module).encoder_and_decoder(model)
+        encoder, decoder = _halves(model)
         encode = compiled(lambda _, sources: encoder(sources), encoder)
 
     def call(tokens, memory):
@@ -147,6 +147,26 @@ def _functions(model, module):
         return logits[:, 0], continuation.past
 
     return encode, compiled(read, decoder), compiled(write, decoder)
+
+
+def _halves(model):
+    """Source (B, S) -> memory; and [target (B, T), *memory] -> logits: with the model's weights.
+
+    The memory is what the decoder sees of the source: its mask, and each block's keys and values.
+    """
+    source, target = model.inputs
+    layers = [each for each in model.layers if each.name.endswith("_cross_attention")]
+    (*_, mask), memory = layers[0].input, []
+    for layer in layers:
+        _, keys, values, _ = layer.input
+        memory += [keys, values]
+    return keras.Model(source, [mask, *memory]), keras.Model([target, mask, *memory], model.output)
+
+
+def _source_table(model):
+    """The embeddings of an encoder-decoder's source."""
+    tables = {each.name: each for each in model.layers if each.name.endswith("_embedding")}
+    return tables.get("source_embedding") or tables["token_embedding"]
 
 
 def _max_length(model):

@@ -3,6 +3,7 @@ import pytest
 from keras import ops
 
 from custom_layers import RelativePositionBias
+from custom_layers.continuation import Continuation
 from tests.recurrent import assert_close, normal, outputs_and_gradients, randomize
 
 HEADS, WIDTH = 3, 4
@@ -29,13 +30,13 @@ def bucket(distance, num_buckets, max_distance):
     return exact + sum(steps)
 
 
-def buckets(queries, keys, causal, num_buckets=32, max_distance=128, start=0):
+def buckets(queries, keys, causal, num_buckets=32, max_distance=128):
     """(T, S) for T queries and S keys."""
     half = num_buckets if causal else num_buckets // 2
     found = np.zeros((queries, keys), int)
     for query in range(queries):
         for key in range(keys):
-            behind = key - query - start
+            behind = key - query
             distance = max(-behind, 0) if causal else abs(behind)
             found[query, key] = bucket(distance, half, max_distance)
             if behind > 0 and not causal:
@@ -43,10 +44,10 @@ def buckets(queries, keys, causal, num_buckets=32, max_distance=128, start=0):
     return found
 
 
-def found_buckets(layer, queries, keys, start=0):
+def found_buckets(layer, queries, keys):
     """(T, S): those of a layer whose heads have the numbers of the buckets for biases."""
     layer.biases.assign(np.repeat(np.arange(layer.num_buckets)[:, None], HEADS, axis=1))
-    bias = layer(np.zeros((2, queries, WIDTH)), np.zeros((2, keys, WIDTH)), start=start)
+    bias = layer(np.zeros((2, queries, WIDTH)), np.zeros((2, keys, WIDTH)))
     bias = ops.convert_to_numpy(bias)
     assert bias.shape == (1, HEADS, queries, keys)
     np.testing.assert_array_equal(bias, np.broadcast_to(bias[:, :1], bias.shape))
@@ -74,9 +75,9 @@ def test_values_and_gradients(causal, sizes):
 )
 def test_buckets_of_far_keys(causal, sizes):
     layer = make_layer(causal=causal, **sizes)
-    found = found_buckets(layer, 4, 150, start=147)
-    np.testing.assert_array_equal(found, buckets(4, 150, causal, start=147, **sizes))
-    np.testing.assert_array_equal(found_buckets(layer, 4, 150), buckets(4, 150, causal, **sizes))
+    for queries, keys in [(4, 150), (150, 4)]:
+        expected = buckets(queries, keys, causal, **sizes)
+        np.testing.assert_array_equal(found_buckets(layer, queries, keys), expected)
 
 
 @pytest.mark.parametrize("start", [0, 1, 5])
@@ -84,7 +85,8 @@ def test_a_later_start(start):
     layer, memory = make_layer(causal=True), normal(2, 9, WIDTH)
     whole = ops.convert_to_numpy(layer(memory, memory))
     for given in (start, ops.convert_to_tensor(start, "int32")):
-        found = ops.convert_to_numpy(layer(memory[:, :2], memory, start=given))
+        with Continuation(given, capacity=9):  # of which there are the keys
+            found = ops.convert_to_numpy(layer(memory[:, :2], memory[:, :2]))
         np.testing.assert_array_equal(found, whole[:, :, start : start + 2])
 
 

@@ -16,7 +16,7 @@ from tests.parity.transformer_originals import CASES, TOKENS
 
 PROMPTS = [[3, 1, 4, 1], [5], [9, 2, 6, 5, 3, 5, 8, 9, 7], [9, 3]]
 MAX_LENGTH, STOP = 7, 33
-NAMES = ("gpt2",)
+NAMES = ("gpt2", "llama", "mixtral", "qwen3", "t5")
 
 
 def _write(on, name, folder):

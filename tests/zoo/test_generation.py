@@ -28,21 +28,22 @@ def gpt2():
     )
 
 
-def log_probabilities(model, tokens):
+def log_probabilities(model, tokens, source=None):
     """Of what follows a list of tokens, (V,) float64."""
     # Of one length, which JAX compiles once; what is behind changes nothing.
-    padded = np.zeros((1, model.get_layer("positions").max_length), "int32")
+    padded = np.zeros((1, POSITIONS), "int32")
     padded[0, : len(tokens)] = tokens
-    logits = ops.convert_to_numpy(model(padded))[0, len(tokens) - 1].astype("float64")
+    given = padded if source is None else [np.array([source], "int32"), padded]
+    logits = ops.convert_to_numpy(model(given))[0, len(tokens) - 1].astype("float64")
     logits -= logits.max()
     return logits - np.log(np.exp(logits).sum())
 
 
-def plainly(model, prompt, max_length, stop=None, choose=np.argmax):
+def plainly(model, prompt, max_length, stop=None, choose=np.argmax, source=None):
     """(tokens, score), the whole text at each token anew."""
     tokens, score = list(prompt), 0.0
     while len(tokens) < len(prompt) + max_length:
-        each = log_probabilities(model, tokens)
+        each = log_probabilities(model, tokens, source)
         token = int(choose(each))
         score += each[token]
         if token == stop:
@@ -85,6 +86,81 @@ def test_to_the_last_position(gpt2):
     prompt = [1] * 5
     expected = plainly(gpt2, prompt, POSITIONS - 4)
     assert_results(generate(gpt2, [prompt], POSITIONS - 4), [expected])
+
+
+_ROTARY = {
+    "vocabulary_size": VOCABULARY,
+    "width": 16,
+    "depth": 2,
+    "num_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_width": 16,
+}
+_SIDES = {
+    "vocabulary_size": VOCABULARY,
+    "width": 16,
+    "depth": 2,
+    "num_heads": 4,
+    "hidden_width": 16,
+}
+DECODERS = {
+    "llama3_8b": _ROTARY,
+    "qwen3_0_6b": {**_ROTARY, "head_width": 6},
+    "mixtral_8x7b": {**_ROTARY, "num_experts": 3},
+}
+ENCODER_DECODERS = {
+    "t5_small": {**_SIDES, "head_width": 6},
+    "transformer_base": {**_SIDES, "source_vocabulary_size": 20},
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_every_decoder(name):
+    model = filled(name, **DECODERS[name])
+    assert_results(generate(model, PROMPTS, 9), [plainly(model, each, 9) for each in PROMPTS])
+
+
+def of_pairs(name):
+    """An encoder-decoder whose results depend on the source."""
+    if name == "t5_small":
+        return filled(name, scale=0.5, **ENCODER_DECODERS[name])
+    model = zoo.build(name, seed=2, **ENCODER_DECODERS[name])
+    for each in model.weights:  # norms behind all that is added make large weights alike
+        each.assign(each if "norm" in each.path else 2 * each)
+    return model
+
+
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_every_encoder_decoder(name):
+    """Sources of several lengths, together and each alone, which the decoder does see."""
+    model, never = of_pairs(name), [0]
+
+    def choose(each):
+        return max(range(1, VOCABULARY), key=each.__getitem__)
+
+    expected = [plainly(model, [2], 9, choose=choose, source=source) for source in PROMPTS]
+    assert len({tuple(tokens) for tokens, _ in expected}) > 2
+    assert_results(generate(model, PROMPTS, 9, start=2), expected)
+    for source, each in zip(PROMPTS, expected, strict=True):
+        assert_results(generate(model, [source], 9, start=2), [each])
+    padded = np.zeros((4, 8), "int32")
+    for row, source in enumerate(PROMPTS):
+        padded[row, : len(source)] = source
+    assert_results(generate(model, padded, 9, start=2), expected)
+
+    def step(tokens, states):
+        sources, texts = states
+        texts = np.concatenate([texts, tokens[:, None]], axis=1)
+        pairs = zip(sources, texts, strict=True)
+        logits = [log_probabilities(model, text, source) for source, text in pairs]
+        return np.stack(logits), [sources, texts], None
+
+    arguments = {"start": 2, "stop": 5, "max_length": 6, "beam_width": 3}
+    states = [padded, np.zeros((4, 0), "int32")]
+    searched = decoding.search(step, states, 4, never=never, **arguments)
+    found = generate(model, PROMPTS, **arguments)
+    np.testing.assert_array_equal(found.tokens, searched.tokens)
+    np.testing.assert_allclose(found.scores, searched.scores, atol=1e-4)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
@@ -181,10 +257,18 @@ SEEDED = [[5, 8, 12, 12, 0, 5, 0, 12, 5, 9], [9, 1, 5, 12, 12, 5, 5, 9, 5, 1]]
 
 
 def test_weights_are_read_afresh():
-    model = filled("gpt2", vocabulary_size=VOCABULARY, max_length=9, width=8, depth=1, num_heads=2)
+    model = filled(
+        "gpt2", vocabulary_size=VOCABULARY, max_length=POSITIONS, width=8, depth=1, num_heads=2
+    )
     before = generate(model, PROMPTS[:1], 6).tokens
     other = filled(
-        "gpt2", seed=2, vocabulary_size=VOCABULARY, max_length=9, width=8, depth=1, num_heads=2
+        "gpt2",
+        seed=2,
+        vocabulary_size=VOCABULARY,
+        max_length=POSITIONS,
+        width=8,
+        depth=1,
+        num_heads=2,
     )
     model.set_weights(other.get_weights())
     after = generate(model, PROMPTS[:1], 6).tokens
@@ -253,6 +337,22 @@ def test_half_precision():
 def test_bad_arguments_are_named(gpt2, arguments, told):
     with pytest.raises(ValueError, match=told):
         generate(gpt2, **{"prompts": [[1, 2, 3]], "max_length": 5, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"start": None}, "start must be an integer of 0 to 12 .a token of the target., got None"),
+        ({"start": 13}, "start must be an integer of 0 to 12"),
+        ({"prompts": [[20]]}, "integers of 0 to 19, got 20 in row 0"),
+        ({"prompts": [[1], [0, 0]]}, "got no token in row 1: leave it out"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_of_an_encoder_decoder_are_named(arguments, told):
+    model = zoo.build("transformer_base", **ENCODER_DECODERS["transformer_base"])
+    with pytest.raises(ValueError, match=told):
+        generate(model, **{"prompts": [[1, 2]], "max_length": 5, "start": 1, **arguments})
 
 
 def test_a_model_that_does_not_write():
