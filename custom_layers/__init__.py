@@ -15,6 +15,7 @@ from custom_layers.gru_cell import GRUCell
 from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
 from custom_layers.learned_positions import LearnedPositions
+from custom_layers.learned_token import LearnedToken
 from custom_layers.lstm_cell import LSTMCell
 from custom_layers.mixture_of_experts import MixtureOfExperts
 from custom_layers.multi_head_attention import MultiHeadAttention
@@ -27,6 +28,7 @@ from custom_layers.scaled_dot_product_attention import ScaledDotProductAttention
 from custom_layers.sinusoidal_positions import SinusoidalPositions
 from custom_layers.stochastic_depth import StochasticDepth
 from custom_layers.swiglu import SwiGLU
+from custom_layers.window_attention import WindowAttention
 
 __all__ = [
     "GELU",
@@ -41,6 +43,7 @@ __all__ = [
     "LayerScale",
     "LeakyReLU",
     "LearnedPositions",
+    "LearnedToken",
     "MixtureOfExperts",
     "MultiHeadAttention",
     "MultiplicativeAttention",
@@ -52,4 +55,5 @@ __all__ = [
     "SinusoidalPositions",
     "StochasticDepth",
     "SwiGLU",
+    "WindowAttention",
 ]

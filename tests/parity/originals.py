@@ -53,6 +53,9 @@ SMALL_VGG = {"width": 4, "dense_width": 16}
 SMALL_DENSENET = {"depths": (2, 3, 1, 1), "growth_rate": 4, "width": 8}
 SMALL_EFFICIENTNET = {"width_multiplier": 0.25, "depth_multiplier": 0.5}
 SMALL_CONVNEXT = {"depths": DEPTHS, "width": 8}
+SMALL_VIT = {"patch_size": 8, "width": 16, "depth": 2, "num_heads": 4}
+SWIN_DEPTHS = (2, 3, 2, 1)
+SMALL_SWIN = {"depths": SWIN_DEPTHS, "width": 8}
 CASES = {
     "alexnet": Case(lambda on: alexnet(on), "alexnet", {"dense_width": 16}, (100, 71, 3)),
     "vgg11": Case(
@@ -170,7 +173,62 @@ CASES = {
         "convnext_tiny", SMALL_CONVNEXT, saved_as="folder",
     ),
     "unet": Case(lambda on: unet(on), "unet", {"width": 4}, (188, 204, 1)),
+    "vit_base_16": Case(
+        lambda on: vit_of_timm(on, "vit_base_patch16_224"), "vit_base_16", SMALL_VIT, (24, 40, 3),
+        gradients=True,
+    ),
+    "vit_large_16 of transformers": Case(
+        lambda on: on.transformers.ViTForImageClassification(
+            on.transformers.ViTConfig(**vit_of_transformers())
+        ),
+        "vit_large_16", SMALL_VIT, (24, 40, 3), saved_as="folder",
+    ),
+    "deit_tiny_distilled_16": Case(
+        lambda on: vit_of_timm(on, "deit_tiny_distilled_patch16_224"), "deit_tiny_distilled_16",
+        SMALL_VIT, (24, 40, 3), gradients=True,
+    ),
+    "deit_base_distilled_16 of transformers": Case(
+        lambda on: on.transformers.DeiTForImageClassificationWithTeacher(
+            on.transformers.DeiTConfig(**vit_of_transformers())
+        ),
+        "deit_base_distilled_16", SMALL_VIT, (24, 40, 3), saved_as="folder",
+    ),
+    # Maps of 16x24, 8x12, 4x6 and 2x3: many windows, one over their height, and one over all.
+    "swin_tiny": Case(
+        lambda on: on.timm.create_model(
+            "swin_tiny_patch4_window7_224", img_size=(64, 96), window_size=4, embed_dim=8,
+            depths=SWIN_DEPTHS, num_heads=(1, 2, 4, 8), drop_path_rate=0.0, num_classes=CLASSES,
+        ),
+        "swin_tiny", {**SMALL_SWIN, "num_heads": 1, "window_size": 4}, (64, 96, 3), gradients=True,
+    ),
+    # Maps of 16x24 and 8x12, that are padded to 20x25 and 10x15.
+    "swin_small of transformers": Case(
+        lambda on: on.transformers.SwinForImageClassification(
+            on.transformers.SwinConfig(
+                image_size=(64, 96), window_size=5, embed_dim=8, depths=SWIN_DEPTHS[:2],
+                num_heads=(2, 4), drop_path_rate=0.0, num_labels=CLASSES,
+            )
+        ),
+        "swin_small", {**SMALL_SWIN, "depths": SWIN_DEPTHS[:2], "num_heads": 2, "window_size": 5},
+        (64, 96, 3), saved_as="folder",
+    ),
 }  # fmt: skip
+
+
+def vit_of_timm(on, name):
+    return on.timm.create_model(
+        name, img_size=(24, 40), patch_size=8, embed_dim=16, depth=2, num_heads=4,
+        num_classes=CLASSES,
+    )  # fmt: skip
+
+
+def vit_of_transformers():
+    """Arguments of a configuration; in the one that its checkpoints have, epsilon is 1e-12."""
+    return {
+        "image_size": (24, 40), "patch_size": 8, "hidden_size": 16, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "intermediate_size": 64, "num_labels": CLASSES,
+        "layer_norm_eps": 1e-6,
+    }  # fmt: skip
 
 
 def alexnet(on):
@@ -316,9 +374,13 @@ def _import():
 
 def _randomize(torch, model):
     """Values that are neither zero nor one, so that nothing that a model forgets stays unseen."""
+    saved = model.state_dict()
+    is_of_tokens = type(model).__name__.startswith(("VisionTransformer", "ViT", "DeiT", "Swin"))
     for name, value in [*model.named_parameters(), *model.named_buffers()]:
         with torch.no_grad():
-            if name.endswith("running_var"):
+            if name not in saved:
+                pass  # places and masks within windows
+            elif name.endswith("running_var"):
                 value.uniform_(0.5, 2.0)
             elif name.endswith(("running_mean", "bias")):
                 value.normal_(0, 0.3)
@@ -326,6 +388,8 @@ def _randomize(torch, model):
                 torch.nn.init.kaiming_normal_(value)
             elif value.ndim == 1 or "layer_scale" in name:
                 value.uniform_(0.5, 1.5)
+            elif is_of_tokens:  # whose matrices are too small for attention to tell them apart
+                value.normal_(0, 0.3)
 
 
 def _images(size):

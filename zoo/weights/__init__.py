@@ -30,10 +30,11 @@ from zoo.weights.files import read_tensors
 
 # {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
 # that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
-# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix; a name
-# with * is of all rows of a variable, whose numbers are in its place. A name behind "= " is of a
-# tensor whose axes are in our order already; one that ends in ", 1 of 3" is of the first third of
-# a tensor's rows.
+# names, "a + b", are of what adds up to a variable, or of the rows of one that is a matrix; "a | b"
+# are of what lies side by side along its last axis; a name with * is of all rows of a variable,
+# whose numbers are in its place. A name behind "= " is of a tensor whose axes are in our order
+# already, one before "[0]" of one that has an axis of size 1 in front, and one before ", 1 of 3" of
+# the first third of a tensor's rows.
 _TABLES = {**attention.TABLES, **convolutional.TABLES, **recurrent.TABLES}
 _UNUSED = {**attention.UNUSED, **convolutional.UNUSED}
 
@@ -56,9 +57,17 @@ _AXES = {
 _GATES = {layers.GRU: (1, 0, 2)}
 # Name of the layer that gives the logits, in all models; that of a second one ends with it.
 _HEAD = "output"
+_HEADS = (_HEAD, f"distillation_{_HEAD}")  # but those that a model may leave unread
 _GROUP = r"\{(\w+)(?::([^}]*))?\}"  # in a pattern
 _AS_IT_IS = "= "  # in front of the name of a tensor
 _SHARE = re.compile("(.+), [0-9]+ of ([0-9]+)")  # the name of a tensor's share of rows
+_FIRST = "[0]"  # behind it
+_SUM, _BESIDE = " + ", " | "  # between names
+_JOIN = {  # how the values of parts make that of a variable
+    "added": lambda values: functools.reduce(np.add, values),
+    "rows": np.stack,
+    "columns": lambda values: np.concatenate(values, axis=-1),
+}
 _TOLD = 3  # tensors that an error names
 
 
@@ -70,8 +79,10 @@ class _Target(NamedTuple):
         variable: that it gives, or a part of it.
         axes: of the tensor, in the order in which the variable has them; None: as they are.
         gates: that its first axis has, in the order in which the variable has them; None: none.
-        part: number of the part: of a row, or of what is added.
-        is_row: whether the part is a row.
+        part: number of the part.
+        parts: how many the variable has.
+        joined: how they make it: "added", or stacked as "rows", or side by side as "columns".
+        is_first: whether the tensor is the part behind an axis of size 1.
     """
 
     path: str
@@ -79,13 +90,27 @@ class _Target(NamedTuple):
     axes: tuple | None = None
     gates: tuple | None = None
     part: int = 0
-    is_row: bool = False
+    parts: int = 1
+    joined: str = "added"
+    is_first: bool = False
+
+    @property
+    def _place(self):
+        """The index of the part in the variable."""
+        if self.joined == "rows":
+            return self.part
+        if self.joined == "columns":
+            size = self.variable.shape[-1] // self.parts
+            return ..., slice(self.part * size, (self.part + 1) * size)
+        return ...
 
     @property
     def shape(self):
         """The shape of the tensor in a file."""
-        ours = tuple(self.variable.shape)[1 if self.is_row else 0 :]
-        return ours if self.axes is None else tuple(ours[i] for i in np.argsort(self.axes))
+        ours = np.broadcast_to(0, tuple(self.variable.shape))[self._place].shape
+        if self.axes is not None:
+            ours = tuple(ours[i] for i in np.argsort(self.axes))
+        return (1, *ours) if self.is_first else ours
 
     @property
     def is_head(self):
@@ -98,19 +123,19 @@ class _Target(NamedTuple):
 
     def value(self, array):
         """What a tensor of a file gives the variable."""
-        array = self._with_gates_in_order(array.reshape(self.shape))
+        array = array.reshape(self.shape)
+        array = self._with_gates_in_order(array[0] if self.is_first else array)
         return array if self.axes is None else array.transpose(self.axes)
 
     def read(self):
         """The tensor that a file has for the variable."""
-        array = ops.convert_to_numpy(self.variable.value)
-        if self.is_row:
-            array = array[self.part]
-        elif self.part:  # all is in the first
+        array = ops.convert_to_numpy(self.variable.value)[self._place]
+        if self.joined == "added" and self.part:  # all is in the first
             array = np.zeros_like(array)
         if self.axes is not None:
             array = array.transpose(np.argsort(self.axes))
-        return self._with_gates_in_order(array)
+        array = self._with_gates_in_order(array)
+        return array[None] if self.is_first else array
 
     def _with_gates_in_order(self, array):
         if self.gates is None:
@@ -144,13 +169,14 @@ def load_weights(model, source, head=True):
     saved_by = max(layouts, key=lambda each: len(layouts[each].keys() & tensors.keys()))
     targets, unused = layouts[saved_by], _UNUSED.get(module, "")
     tensors = _with_shares(tensors, targets)
-    layer = _name(_HEAD, tables[saved_by])  # in the file, also where the model has no head
+    # In the file, also where the model has no head.
+    heads = [_name(each, tables[saved_by]) for each in _HEADS]
     if not head:
         targets = {name: each for name, each in targets.items() if not each.is_head}
         tensors = {
-            name: array for name, array in tensors.items() if name.rpartition(".")[0] != layer
+            name: array for name, array in tensors.items() if name.rpartition(".")[0] not in heads
         }
-    problems = _problems(tensors, targets, unused, layer)
+    problems = _problems(tensors, targets, unused, heads)
     if problems:
         more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
         raise ValueError(
@@ -162,8 +188,7 @@ def load_weights(model, source, head=True):
         parts.setdefault(target.path, []).append((target, tensors[name]))
     for each in parts.values():
         target, values = each[0][0], [target.value(array) for target, array in each]
-        value = np.stack(values) if target.is_row else functools.reduce(np.add, values)
-        target.variable.assign(value)
+        target.variable.assign(_JOIN[target.joined](values))
 
 
 def save_weights(model, file):
@@ -227,7 +252,7 @@ def _without_shares(arrays):
     }
 
 
-def _problems(tensors, targets, unused, head):
+def _problems(tensors, targets, unused, heads):
     """What does not fit, a phrase for each tensor: missing, of another shape, left over."""
     remedy = " (head=False leaves that layer out)"
     missing = [
@@ -242,7 +267,7 @@ def _problems(tensors, targets, unused, head):
         if name in tensors and not each.fits(tensors[name].shape)
     ]
     left = [
-        f"its {name} is left over" + (remedy if name.rpartition(".")[0] == head else "")
+        f"its {name} is left over" + (remedy if name.rpartition(".")[0] in heads else "")
         for name in tensors
         if name not in targets and not re.fullmatch(unused, name)
     ]
@@ -277,25 +302,32 @@ def _targets(model, table):
         gates = next((gates for kind, gates in _GATES.items() if isinstance(layer, kind)), None)
         for variable in layer.weights:
             path = f"{place}/{variable.name}"
-            names = _name(path, table)
+            names, ending = _name(path, table), ""
             if names is None:
                 # Others than in the tables has what is no model of the catalog but is called so.
-                theirs = _VARIABLES.get(variable.name, variable.name)
-                names = f"{_name(place, table) or place}.{theirs}"
+                names = _name(place, table) or place
+                ending = f".{_VARIABLES.get(variable.name, variable.name)}"
             axes = None
             if variable.name in _KERNELS:
                 kinds = (axes for kind, axes in _AXES.items() if isinstance(layer, kind))
                 axes = next(kinds, None)
             if names.startswith(_AS_IT_IS):
                 names, axes = names.removeprefix(_AS_IT_IS), None
-            has_rows = "*" in names
-            if has_rows:
+            is_first, joined = names.endswith(_FIRST), "added"
+            names = names.removesuffix(_FIRST)
+            if "*" in names:
                 names = [names.replace("*", str(row)) for row in range(variable.shape[0])]
+                joined = "rows"
+            elif _BESIDE in names:
+                names, joined = names.split(_BESIDE), "columns"
             else:
-                names = names.split(" + ")
-                has_rows = len(names) > 1 and len(variable.shape) > 1
+                names = names.split(_SUM)
+                if len(names) > 1 and len(variable.shape) > 1:
+                    joined = "rows"
             for part, name in enumerate(names):
-                targets[name] = _Target(path, variable, axes, gates, part, has_rows)
+                targets[name + ending] = _Target(
+                    path, variable, axes, gates, part, len(names), joined, is_first
+                )
     return targets
 
 
@@ -329,10 +361,12 @@ def _regex(pattern):
 def _regex_of_theirs(pattern, template):
     """What names there are like those that a row of a table gives."""
     groups = dict(re.findall(_GROUP, pattern))
+    template = _SHARE.sub(r"\1", template.removeprefix(_AS_IT_IS).removesuffix(_FIRST))
+    names = template.split(_BESIDE)
     return re.sub(
         r"\\{(\w+).*?\\}",
         lambda each: f"(?:{groups[each[1]] or '[0-9]+'})",
-        re.escape(_SHARE.sub(r"\1", template.removeprefix(_AS_IT_IS))).replace(r"\*", "[0-9]+"),
+        "|".join(map(re.escape, names)).replace(r"\*", "[0-9]+"),
     )
 
 

@@ -123,6 +123,96 @@ def _transformer():
     return names
 
 
+_VIT_TIMM = {
+    "patches": "patch_embed.proj",
+    "class_token/token": "cls_token",
+    "distillation_token/token": "dist_token",
+    "positions/positions": "pos_embed[0]",
+    "block{i}_norm{n}": "blocks.{i-1}.norm{n}",
+    "block{i}_query_key_value": "blocks.{i-1}.attn.qkv",
+    "block{i}_projection": "blocks.{i-1}.attn.proj",
+    "block{i}_expand": "blocks.{i-1}.mlp.fc1",
+    "block{i}_contract": "blocks.{i-1}.mlp.fc2",
+    "final_norm": "norm",
+    "output": "head",
+    "distillation_output": "head_dist",
+}
+
+
+def _transformers_block(block, attention):
+    """What transformers calls the layers of a block, in ViT, DeiT and Swin: three for one here."""
+    parts = " | ".join(
+        f"{block}.attention.{attention}.{part}" for part in ("query", "key", "value")
+    )
+    return {
+        "norm1": f"{block}.layernorm_before",
+        "query_key_value": parts,
+        "projection": f"{block}.attention.output.dense",
+        "norm2": f"{block}.layernorm_after",
+        "expand": f"{block}.intermediate.dense",
+        "contract": f"{block}.output.dense",
+    }
+
+
+def _vit_transformers(prefix, output="classifier"):
+    """transformers' names; a model without a head has no prefix."""
+    block = _transformers_block(f"{prefix}encoder.layer.{{i-1}}", "attention")
+    return {
+        "patches": f"{prefix}embeddings.patch_embeddings.projection",
+        "class_token/token": f"{prefix}embeddings.cls_token",
+        "distillation_token/token": f"{prefix}embeddings.distillation_token",
+        "positions/positions": f"{prefix}embeddings.position_embeddings[0]",
+        **{f"block{{i}}_{ours}": theirs for ours, theirs in block.items()},
+        "final_norm": f"{prefix}layernorm",
+        "output": output,
+        "distillation_output": "distillation_classifier",
+    }
+
+
+_SWIN_TIMM = {
+    "patches": "patch_embed.proj",
+    "patch_norm": "patch_embed.norm",
+    "stage{s}_merge_norm": "layers.{s-1}.downsample.norm",
+    "stage{s}_merge": "layers.{s-1}.downsample.reduction",
+    "stage{s}_block{b}_norm{n}": "layers.{s-1}.blocks.{b-1}.norm{n}",
+    "stage{s}_block{b}_query_key_value": "layers.{s-1}.blocks.{b-1}.attn.qkv",
+    "stage{s}_block{b}_attention/position_bias": (
+        "layers.{s-1}.blocks.{b-1}.attn.relative_position_bias_table"
+    ),
+    "stage{s}_block{b}_projection": "layers.{s-1}.blocks.{b-1}.attn.proj",
+    "stage{s}_block{b}_expand": "layers.{s-1}.blocks.{b-1}.mlp.fc1",
+    "stage{s}_block{b}_contract": "layers.{s-1}.blocks.{b-1}.mlp.fc2",
+    "final_norm": "norm",
+    "output": "head.fc",
+}
+# Their files count what merges to the stage before it.
+_SWIN_AUTHORS = {
+    **_SWIN_TIMM,
+    "stage{s}_merge_norm": "layers.{s-2}.downsample.norm",
+    "stage{s}_merge": "layers.{s-2}.downsample.reduction",
+    "output": "head",
+}
+
+
+def _swin_transformers(prefix):
+    """transformers' names; a model without a head has no prefix."""
+    stage = f"{prefix}encoder.layers"
+    block = f"{stage}.{{s-1}}.blocks.{{b-1}}"
+    names = _transformers_block(block, "self")
+    return {
+        "patches": f"{prefix}embeddings.patch_embeddings.projection",
+        "patch_norm": f"{prefix}embeddings.norm",
+        "stage{s}_merge_norm": f"{stage}.{{s-2}}.downsample.norm",
+        "stage{s}_merge": f"{stage}.{{s-2}}.downsample.reduction",
+        "stage{s}_block{b}_attention/position_bias": (
+            f"{block}.attention.self.relative_position_bias_table"
+        ),
+        **{f"stage{{s}}_block{{b}}_{ours}": theirs for ours, theirs in names.items()},
+        "final_norm": f"{prefix}layernorm",
+        "output": "classifier",
+    }
+
+
 TABLES = {
     "bert": {"transformers": _bert("bert."), "transformers, without a head": _bert("")},
     "gpt2": {"transformers": _gpt2("transformer."), "transformers, without a head": _gpt2("")},
@@ -131,9 +221,22 @@ TABLES = {
     "qwen3": {"transformers": _decoder({**_SWIGLU, **_NORMS})},
     "t5": {"transformers": _t5()},
     "transformer": {"torch.nn": _transformer()},
+    "swin": {
+        "timm": _SWIN_TIMM,
+        "the authors": _SWIN_AUTHORS,
+        "transformers": _swin_transformers("swin."),
+        "transformers, without a head": _swin_transformers(""),
+    },
+    "vit": {
+        "timm": _VIT_TIMM,
+        "transformers": _vit_transformers("vit."),
+        "transformers, without a head": _vit_transformers(""),
+        "transformers, distilled": _vit_transformers("deit.", "cls_classifier"),
+    },
 }
-# Tensors that a model may leave unread, as patterns: the pooler where it tags tokens, the heads of
-# pre-training, positions and masks that older versions had in tensors, and embeddings once more.
+# Tensors that a model may leave unread, as patterns: the pooler where it tags tokens or has none,
+# the heads of pre-training, positions and masks that older versions had in tensors, and embeddings
+# once more.
 UNUSED = {
     "bert": r"(bert\.)?(pooler\.dense\.(weight|bias)|embeddings\.position_ids)|cls\..*",
     "gpt2": r"(transformer\.)?h\.[0-9]+\.attn\.(bias|masked_bias)|lm_head\.weight",
@@ -143,4 +246,6 @@ UNUSED = {
         r"((encoder|decoder)\.embed_tokens|lm_head"
         r"|decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias)\.weight"
     ),
+    "swin": r".*\.(relative_position_index|attn_mask)",
+    "vit": r"pooler\.dense\.(weight|bias)",
 }
