@@ -28,6 +28,7 @@ CASES = {
     "LSTMCell": {"units": 7},
     "LayerScale": {"initial_value": 0.3},
     "LearnedPositions": {"max_length": 9},
+    "LearnedToken": {},
     "LeakyReLU": {"negative_slope": 0.2},
     "MixtureOfExperts": {"num_experts": 4, "num_experts_per_token": 2, "hidden_width": 7},
     "MultiHeadAttention": {"num_heads": 3, "causal": True, "dropout_rate": 0.4, "seed": 5},
@@ -51,6 +52,7 @@ CASES = {
     "SinusoidalPositions": {},
     "StochasticDepth": {"rate": 0.4, "seed": 5},
     "SwiGLU": {"hidden_width": 7},
+    "WindowAttention": {"window": (5, 3), "shift": (2, 1)},
 }
 INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
 FRAMES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3, 4, 12)).astype("float32")
@@ -74,6 +76,10 @@ def inputs_of(name):
         return HEADS, (4, 2, 5, 5)
     if name.endswith("edPositions") or name == "SinusoidalPositions":
         return HEADS[:, :, 0], (4, 5, 6)
+    if name == "LearnedToken":
+        return INPUTS, (4, 6, 3)
+    if name == "WindowAttention":
+        return FRAMES, FRAMES.shape
     if name == "ConvLSTM":
         return FRAMES, (4, 5, 3, 4, 3)
     if name.endswith("Cell"):
@@ -100,6 +106,8 @@ def model_of(name, layer):
     elif name == "RelativePositionBias":  # in attention, as it has no axis of the batch
         attend = custom_layers.ScaledDotProductAttention(dtype=layer.dtype_policy)
         _, outputs = attend(inputs, inputs, inputs, bias=layer(inputs, inputs))
+    elif name == "WindowAttention":
+        outputs = layer(inputs, inputs, inputs)
     elif name == "MultiHeadAttention":
         outputs, _ = layer(inputs, inputs)
     elif name == "MixtureOfExperts":

@@ -33,6 +33,10 @@ _TRANSFORMER = {
     "vocabulary_size": 11, "width": 8, "depth": 2, "num_heads": 2, "hidden_width": 16,
     "dropout_rate": 0.0,
 }  # fmt: skip
+_VIT = {
+    "input_shape": (16, 16, 2), "num_classes": 3, "patch_size": 8, "width": 16, "depth": 2,
+    "num_heads": 2,
+}  # fmt: skip
 _FORECAST = {"horizon": 3, "num_features": 2, "width": 8}
 # Variants that differ in numbers alone have one row; test_full_size.py builds them all.
 TINY_ARGUMENTS = {
@@ -48,6 +52,8 @@ TINY_ARGUMENTS = {
     "convnext_tiny": {
         "input_shape": (32, 32, 2), "num_classes": 3, "depths": (1, 1, 2, 1), "width": 8,
     },
+    "deit_tiny_16": _VIT,
+    "deit_tiny_distilled_16": {**_VIT, "num_classes": 4},
     "densenet121": {
         "input_shape": (32, 32, 2), "num_classes": 3, "depths": (1, 2, 1, 1), "growth_rate": 4,
         "width": 8,
@@ -105,6 +111,10 @@ TINY_ARGUMENTS = {
     },
     "seq2seq_bahdanau": {**_PAIRS, "attention_width": 5, "readout_width": 6},
     "seq2seq_luong": _PAIRS,
+    "swin_tiny": {
+        "input_shape": (16, 16, 2), "num_classes": 3, "depths": (2, 1), "width": 8, "num_heads": 2,
+        "window_size": 3,
+    },
     "t5_small": {**_TRANSFORMER, "head_width": 3},
     "t5_v1_1_small": {**_TRANSFORMER, "head_width": 3},
     "transformer_base": _TRANSFORMER,
@@ -117,6 +127,7 @@ TINY_ARGUMENTS = {
         "input_shape": (32, 32, 2), "num_classes": 3, "width": 8, "dense_width": 16,
         "dropout_rate": 0.0,
     },
+    "vit_base_16": {**_VIT, "dropout_rate": 0.0},
 }  # fmt: skip
 OF_SEGMENTS = {"bert_base", "minilm_l6"}  # their second input
 OF_PAIRS = {"t5_small", "t5_v1_1_small", "transformer_base"}  # of one vocabulary
@@ -124,8 +135,9 @@ OF_TABLES = {"mlp", "perceptron", "residual_mlp"}
 OF_FRAMES = {"conv_lstm"}
 OF_IMAGES = {name for name, each in TINY_ARGUMENTS.items() if "input_shape" in each}
 OF_IMAGES -= OF_TABLES | OF_FRAMES
-# These have dense layers over all positions; others take images of any size.
+# These have dense layers over all positions, or know these; others take images of any size.
 OF_ONE_SIZE = {"alexnet", "lenet5", "mnist_cnn", "vgg11", "vgg11_bn"}
+OF_ONE_SIZE |= {"deit_tiny_16", "deit_tiny_distilled_16", "swin_tiny", "vit_base_16"}
 # With logits of classes, of which there may be any number.
 FORECASTERS = {"gru_forecaster", "lstm_forecaster", "rnn_forecaster"}
 CLASSIFIERS = [name for name, each in TINY_ARGUMENTS.items() if "num_classes" in each]
@@ -142,6 +154,8 @@ STARTS = {
     "bert_base": (0x317A0B7A, 1.09836471),
     "conv_lstm": (0xF7B87A4D, 0.695189297),
     "convnext_tiny": (0x5D289D48, 1.15833807),
+    "deit_tiny_16": (0x1F7A5512, 1.09266245),
+    "deit_tiny_distilled_16": (0xBB295568, 1.3962121),
     "densenet121": (0x1BD2002D, 1.14854646),
     "efficientnet_b0": (0x9015B0AD, 1.06653368),
     "googlenet": (0xCD6F62E6, 1.26415825),
@@ -179,16 +193,20 @@ STARTS = {
     "se_resnet50": (0x31DF5E63, 0.987336874),
     "seq2seq_bahdanau": (0x35F56058, 2.39939165),
     "seq2seq_luong": (0xB054C12A, 2.39784169),
+    "swin_tiny": (0xA256A619, 1.08981442),
     "t5_small": (0xEA4D7D87, 3.27682233),
     "t5_v1_1_small": (0x872D6B08, 2.14647841),
     "transformer_base": (0x2AFED02C, 2.76964784),
     "unet": (0x6C540145, 1.54000139),
     "vgg11": (0x7202C9E6, 1.14153945),
     "vgg11_bn": (0xE1D1FB17, 1.16431677),
+    "vit_base_16": (0x1F7A5512, 1.09396577),
 }
 BATCH, TIME = 6, 5
-# Training steps until the loss has halved, where 12 do not reach: deep, and without normalization.
+# Training steps until the loss has halved, where 12 do not reach: deep, and without normalization,
+# or from small weights.
 STEPS = {"unet": 40, "vgg11": 20}
+STEPS |= {"deit_tiny_16": 20, "deit_tiny_distilled_16": 25, "swin_tiny": 20, "vit_base_16": 20}
 STEPS_OF_OTHERS = 100  # than images: fast, and small
 
 every_model = pytest.mark.parametrize("name", TINY_ARGUMENTS)
@@ -266,7 +284,9 @@ def test_table_has_a_row_for_every_function_that_builds_models():
 
     def family(name):
         return zoo._MODULES[name], re.sub(
-            "[0-9]+|_b[0-9]|_(tiny|small|base|medium|large|big|xl|xxl|[0-9]+b)$", "", name
+            "[0-9]+|_b[0-9]|_(tiny|small|base|medium|large|huge|big|xl|xxl|[0-9]+b)(?=_|$)",
+            "",
+            name,
         )
 
     rows = {family(name) for name in TINY_ARGUMENTS if name != "resnet18"}  # another block
@@ -319,7 +339,8 @@ def test_num_classes(name, num_classes):
     assert tiny_model(name, num_classes=num_classes).output_shape == shape
 
 
-@every_classifier
+# Of two heads, test_vit.py.
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if "distilled" not in name])
 def test_without_a_head_it_gives_what_the_head_sees(name):
     model, (images, _) = tiny_model(name), tiny_batch(name)
     features = tiny_model(name, num_classes=None)

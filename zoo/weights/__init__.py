@@ -68,6 +68,7 @@ _JOIN = {  # how the values of parts make that of a variable
     "rows": np.stack,
     "columns": lambda values: np.concatenate(values, axis=-1),
 }
+_POSITIONS = "positions/positions"  # path of the variable that grows with the input
 _TOLD = 3  # tensors that an error names
 
 
@@ -255,6 +256,7 @@ def _without_shares(arrays):
 def _problems(tensors, targets, unused, heads):
     """What does not fit, a phrase for each tensor: missing, of another shape, left over."""
     remedy = " (head=False leaves that layer out)"
+    of_positions = " (build the model with the input_shape or max_length of the checkpoint)"
     missing = [
         f"it lacks {name} for {each.path}" + (remedy if each.is_head else "")
         for name, each in targets.items()
@@ -262,7 +264,7 @@ def _problems(tensors, targets, unused, heads):
     ]
     misshapen = [
         f"its {name} of shape {tensors[name].shape} is to be {each.shape} for {each.path}"
-        + (remedy if each.is_head else "")
+        + (remedy if each.is_head else of_positions if each.path == _POSITIONS else "")
         for name, each in targets.items()
         if name in tensors and not each.fits(tensors[name].shape)
     ]
