@@ -3,9 +3,7 @@
 import operator
 
 
-def check_image_shape(
-    model, input_shape, smallest, remedy, any_size=False, multiples=False
-):  # fmt: skip
+def check_image_shape(model, input_shape, smallest, remedy, any_size=False, multiples=False):
     """Raises ValueError unless ``input_shape`` is (H, W, C) with H and W at least ``smallest``.
 
     With ``any_size`` H and W may be None, for images of any size; with ``multiples`` they are

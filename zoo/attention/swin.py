@@ -47,9 +47,9 @@ def attention(x, num_heads, window_size, is_shifted, name):
         side // 2 if is_shifted and side < size else 0
         for side, size in zip(window, (height, width), strict=True)
     ]
-    # Footnote 3: a map that windows do not divide is padded at the bottom and at the right.
-    padding = [(0, -size % side) for side, size in zip(window, (height, width), strict=True)]
-    x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+    if height % window[0] or width % window[1]:  # footnote 3: at the bottom and at the right
+        padding = ((0, -height % window[0]), (0, -width % window[1]))
+        x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
     x = dense(3 * features, f"{name}_query_key_value")(x)
     x = layers.Reshape((*x.shape[1:3], 3, num_heads, features // num_heads))(x)
     attend = WindowAttention(window, shift, name=f"{name}_attention")

@@ -16,8 +16,9 @@ arXiv:2012.12877, sections 4 and 5.3, and tables 1 and 9.
     final_norm
     output              logits of the class token                   -> (B, 1000)
 
-Differs from the papers: initial weights are those of DeiT's code in ViT, too, and ViT's output is
-the one layer of its fine-tuning, without the hidden layer of its pre-training.
+Differs from the papers: initial weights are those of DeiT's code in ViT, too; ViT's output is the
+one layer of its fine-tuning, without the hidden layer of its pre-training; and of DeiT's two output
+layers the logits are averaged, as its published code does, and not the probabilities.
 """
 
 import keras

@@ -82,7 +82,7 @@ def test_dropout_stands_behind_dense_layers_and_positions():
     """Appendix B.1: behind each but those of queries, keys and values."""
     model = unfilled("vit_base_16", **TINY)
     behind = {
-        each.name: each._inbound_nodes[0].parent_nodes[0].operation.name
+        each.name: next(other.name for other in model.layers if other.output is each.input)
         for each in model.layers
         if type(each) is Dropout
     }
