@@ -71,7 +71,13 @@ def test_values_and_gradients(causal, sizes):
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
-    "sizes", [{}, {"num_buckets": 8, "max_distance": 20}, {"num_buckets": 36, "max_distance": 32}]
+    "sizes",
+    [
+        {},
+        {"num_buckets": 8, "max_distance": 20},
+        {"num_buckets": 36, "max_distance": 32},
+        {"num_buckets": 4, "max_distance": 3},
+    ],
 )
 def test_buckets_of_far_keys(causal, sizes):
     layer = make_layer(causal=causal, **sizes)

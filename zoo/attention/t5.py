@@ -50,17 +50,15 @@ def attention(
 ):
     """(B, T, D), memory (B, S, D), mask (B, S), bias (1, N, T, S) -> (B, T, D)."""
     width = x.shape[-1]
-    deviation = width**-0.5
-    parts = {
-        "query": (x, deviation * head_width**-0.5),
-        "key": (memory, deviation),
-        "value": (memory, deviation),
-    }
     projected = [
         layers.Reshape((-1, num_heads, head_width))(
             dense(num_heads * head_width, deviation, f"{name}_{part}")(seen)
         )
-        for part, (seen, deviation) in parts.items()
+        for part, seen, deviation in (
+            ("query", x, (width * head_width) ** -0.5),
+            ("key", memory, width**-0.5),
+            ("value", memory, width**-0.5),
+        )
     ]  # (B, T, N, K), (B, S, N, K), (B, S, N, K)
     attend = ScaledDotProductAttention(
         causal, scale=1.0, dropout_rate=dropout_rate, name=f"{name}_attention"

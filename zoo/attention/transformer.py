@@ -66,6 +66,10 @@ def transformer(
     first block of the decoder looks at in the source, its weights (B, N, T, S), is
     ``model.get_layer("decoder1_cross_attention").output[-1]``; so of the others.
 
+    ``zoo.load_weights`` takes the state dict of a module that calls torch.nn's Transformer
+    ``transformer``, and its Embedding ``embedding``, or ``source_embedding`` and
+    ``target_embedding``.
+
     Args:
         name: the model's name.
         vocabulary_size: number of tokens, padding among them.
