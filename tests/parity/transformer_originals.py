@@ -109,13 +109,13 @@ def t5(on, gated):
     import torch
 
     config = on.T5Config(
-        vocab_size=TOKENS, d_model=12, d_kv=4, d_ff=32, num_layers=2, num_heads=4,
+        vocab_size=TOKENS, d_model=8, d_kv=3, d_ff=32, num_layers=2, num_heads=4,
         dropout_rate=0.0, feed_forward_proj="gated-gelu" if gated else "relu",
         tie_word_embeddings=not gated,
     )  # fmt: skip
     model = on.T5ForConditionalGeneration(config)
     if gated:  # this version of transformers ties what checkpoints have apart
-        model.lm_head.weight = torch.nn.Parameter(torch.empty(TOKENS, 12))
+        model.lm_head.weight = torch.nn.Parameter(torch.empty(TOKENS, 8))
     return model
 
 
@@ -177,7 +177,7 @@ SMALL_BERT = {
 }  # fmt: skip
 # Narrow, as scores are not scaled: of wider ones the softmax is sharp, and enlarges rounding.
 SMALL_T5 = {
-    "vocabulary_size": TOKENS, "width": 12, "depth": 2, "num_heads": 4, "head_width": 4,
+    "vocabulary_size": TOKENS, "width": 8, "depth": 2, "num_heads": 4, "head_width": 3,
     "hidden_width": 32, "dropout_rate": 0.0,
 }  # fmt: skip
 SMALL_TRANSFORMER = {
