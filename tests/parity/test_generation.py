@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from tests.parity.generation_originals import MAX_LENGTH, NAMES, PROMPTS, STOP
+from tests.parity.generation_originals import MAX_LENGTH, NAMES, PROMPTS, START
 from tests.parity.transformer_originals import CASES
 
 CHECKOUT = Path(__file__).parents[2]
@@ -35,16 +35,18 @@ def test_greedy_tokens(name, originals):
     """Of a batch of prompts of several lengths, and of each alone."""
     model = zoo.build(CASES[name].model, **CASES[name].arguments)
     zoo.load_weights(model, originals / name)
-    expected = json.loads((originals / f"{name}.json").read_text())
-    # Texts that say something: of several tokens, and one that is stopped.
-    assert max(len(set(tokens)) for tokens in expected) >= 4
-    assert any(tokens[-1] == STOP for tokens in expected)
+    stop, expected = json.loads((originals / f"{name}.json").read_text()).values()
+    # Texts that say something: of several tokens, and stopped ones, but not all.
+    assert len({token for tokens in expected for token in tokens}) >= 5
+    assert max(map(len, expected)) == MAX_LENGTH
+    assert min(map(len, expected)) < MAX_LENGTH
+    start = START if CASES[name].of_pairs else None
 
     def written(prompts):
-        tokens, lengths, *_ = zoo.generate(model, prompts, MAX_LENGTH, stop=STOP)
+        tokens, lengths, *_ = zoo.generate(model, prompts, MAX_LENGTH, stop=stop, start=start)
         rows = zip(tokens.tolist(), lengths, strict=True)
         return [
-            row[:length] + ([STOP] if length < MAX_LENGTH else [])
+            row[:length] + ([stop] if length < MAX_LENGTH else [])
             for row, length in rows
         ]  # fmt: skip
 
