@@ -19,6 +19,7 @@ from recipes.data import characters
 from recipes.training import plots
 from recipes.training.errors import InputError
 from recipes.training.evaluate import classify_tokens
+from recipes.training.folder import write_json
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Rate, Seed
 from zoo.attention.gpt2 import gpt2
@@ -34,8 +35,8 @@ class Config:
         epochs: how often the loss on the validation part is measured
         steps: steps between two such measurements
         batch_size: contexts a step, from anywhere in the training part
-        learning_rate: AdamW's after the first steps, in which it grows from 0; it falls to a tenth
-            along a cosine
+        learning_rate: AdamW's after a twentieth of the steps, in which it grows from 0; then it
+            falls to a tenth along a cosine
         weight_decay: AdamW's, of matrices
         context: characters that are seen at most
         width: features of a character
@@ -115,8 +116,9 @@ def main(config, run):
     run.initialize(model)
     places = (np.arange(config.steps * config.batch_size),)  # as many as an epoch has contexts
     total = run.total_steps(places)
+    warmup = total // 20
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, total, alpha=0.1, warmup_target=config.learning_rate, warmup_steps=total // 20
+        0.0, total - warmup, alpha=0.1, warmup_target=config.learning_rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=config.weight_decay, beta_2=0.99, global_clipnorm=1.0
@@ -149,13 +151,14 @@ def main(config, run):
         test_bigram_loss=bigram_loss(train, test, len(alphabet)),
     )  # fmt: skip
     run.save(model)
+    write_json(run.folder / "vocabulary.json", {"characters": [*alphabet]})
     prompts, _ = in_contexts(test, max(config.context // 4, 1))
     prompts = prompts[np.linspace(0, len(prompts) - 1, SAMPLES).astype(int)]
     written = write(
         model, prompts, config.characters, config.context, config.temperature, config.seed
     )
     texts = np.concatenate([prompts, written], axis=1)
-    lines = [["".join(alphabet[text]), " "] for text in texts]
-    rows = [[(line, "", True)] for text in lines for part in text for line in wrapped(part)]
+    lines = [line for text in texts for line in [*wrapped("".join(alphabet[text])), ""]]
+    rows = [[(line, "", True)] for line in lines]
     caption = f"What the model wrote after the first {prompts.shape[1]} characters of each text."
     run.picture("texts", plots.texts(rows), caption)

@@ -24,12 +24,16 @@ OPTIONS = {
     "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
     "finetune_images": ["--epochs", "2", "--head-epochs", "1", "--batch-size", "200"],
     "gan_mixture": ["--epochs", "2", "--batch-size", "400"],
+    "gpt_characters": [
+        "--epochs", "2", "--steps", "6", "--context", "8", "--width", "16", "--depth", "1",
+        "--num-heads", "2", "--characters", "8",
+    ],
     "lstm_forecast": ["--epochs", "2", "--batch-size", "32", "--lookback", "24"],
     "lstm_intents": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
     "lstm_names": ["--epochs", "2", "--batch-size", "96", "--width", "32"],
     "seq2seq_dates": ["--epochs", "2", "--batch-size", "2000", "--width", "8"],
     "tagger": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
-}
+}  # fmt: skip
 COMMON = ["--data", "embedded", "--checkpoint-seconds", "0.001"]
 # By how much another backend may differ from the run's own, after so many steps.
 BOUNDS = {1: 1e-6, 10: 1e-3, 50: 2e-2}
