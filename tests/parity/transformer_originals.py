@@ -8,7 +8,8 @@ case in FOLDER:
     NAME/              the folder that ``save_pretrained`` writes
     NAME.gradients/    the same with gradients of the loss for weights
     NAME.npz           the inputs by our models' names, "outputs", and "upstream", what weights
-                       these in the loss
+                       these in the loss; "rounding", the largest difference of a gradient in
+                       float32, as a share of its largest value
 
     python -m tests.parity.transformer_originals FOLDER OTHER
 
@@ -149,7 +150,7 @@ def transformer(final_norm, two_vocabularies):
 
         def embedded(self, tokens, table):
             time, width = torch.arange(tokens.shape[1]).double(), table.weight.shape[1]
-            places = torch.empty(len(time), width).double()
+            places = torch.empty(len(time), width).to(table.weight.dtype)
             for feature in range(width):
                 angles = time / 10_000 ** (feature // 2 * 2 / width)
                 places[:, feature] = angles.cos() if feature % 2 else angles.sin()
@@ -261,7 +262,7 @@ INPUTS = ("tokens", "segments", "source", "target")
 
 
 def _outputs(torch, name, case, model, inputs):
-    """Of a model in float64, as it computes in training; zeros in padding."""
+    """As a model computes in training; zeros in padding."""
     if case.of_pairs:
         given, told = inputs["source"], {"decoder_input_ids": inputs["target"]}
         inside = torch.arange(SOURCE_TIME) < torch.tensor(SOURCE_LENGTHS)[:, None]
@@ -272,8 +273,7 @@ def _outputs(torch, name, case, model, inputs):
         told["token_type_ids"] = inputs["segments"]
     if name == "mixtral":
         model.set_experts_implementation("eager")  # what it would take has no float64
-    model = model.double().train()
-    outputs = case.outputs(model(given, attention_mask=inside.long(), **told))
+    outputs = case.outputs(model.train()(given, attention_mask=inside.long(), **told))
     return outputs * inside[:, :, None] if case.each_token else outputs
 
 
@@ -283,25 +283,41 @@ def _write(on, name, case, folder):
     model = case.make(on.transformers)
     _randomize(torch, model)
     model.save_pretrained(folder / name)
-    inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
-    tokens = torch.randint(1, TOKENS, (BATCH, TIME)) * inside
-    segments = torch.randint(0, 2, (BATCH, TIME)) * inside
-    source_inside = torch.arange(SOURCE_TIME) < torch.tensor(SOURCE_LENGTHS)[:, None]
-    target = torch.randint(0, TOKENS, (BATCH, TARGET_TIME))
-    target[:, 0] = 0
-    inputs = {
-        "tokens": tokens, "segments": segments, "target": target,
-        "source": torch.randint(1, SOURCE_TOKENS, (BATCH, SOURCE_TIME)) * source_inside,
-    }  # fmt: skip
-    outputs = _outputs(torch, name, case, model, inputs)
-    upstream = torch.randn(outputs.shape).double()
-    (upstream * outputs).sum().backward()
+    if case.of_pairs:
+        inside = torch.arange(SOURCE_TIME) < torch.tensor(SOURCE_LENGTHS)[:, None]
+        source = torch.randint(1, SOURCE_TOKENS, (BATCH, SOURCE_TIME)) * inside
+        target = torch.randint(0, TOKENS, (BATCH, TARGET_TIME))
+        target[:, 0] = 0
+        inputs = {"source": source, "target": target}
+    else:
+        inside = torch.arange(TIME) < torch.tensor(LENGTHS)[:, None]
+        tokens = torch.randint(1, TOKENS, (BATCH, TIME)) * inside
+        inputs = {"tokens": tokens, "segments": torch.randint(0, 2, (BATCH, TIME)) * inside}
+    rounded = _outputs(torch, name, case, model, inputs)
+    upstream = torch.randn(rounded.shape)
+    rounded_gradients = _gradients(torch, upstream, rounded, model)
+    outputs = _outputs(torch, name, case, model.double(), inputs)
+    gradients = _gradients(torch, upstream, outputs, model)
+    largest = [each.abs().max() for each in gradients]
+    rounding = max(
+        (found - exact).abs().max() / size
+        for found, exact, size in zip(rounded_gradients, gradients, largest, strict=True)
+        if size > 1e-6 * max(largest)  # others are zero but for rounding
+    )
     with torch.no_grad():
-        for each in model.parameters():
-            each.copy_(torch.zeros_like(each) if each.grad is None else each.grad)
+        for each, gradient in zip(model.parameters(), gradients, strict=True):
+            each.copy_(gradient)
     model.float().save_pretrained(folder / f"{name}.gradients")
-    arrays = {**inputs, "outputs": outputs, "upstream": upstream}
+    arrays = {**inputs, "outputs": outputs, "upstream": upstream, "rounding": rounding}
     np.savez(folder / f"{name}.npz", **{key: each.detach().numpy() for key, each in arrays.items()})
+
+
+def _gradients(torch, upstream, outputs, model):
+    """Of all parameters; zero of those that have none."""
+    given = torch.autograd.grad(
+        (upstream * outputs).sum(), [*model.parameters()], allow_unused=True, materialize_grads=True
+    )
+    return [each.double() for each in given]
 
 
 def _read(on, name, case, folder, other):
@@ -310,8 +326,8 @@ def _read(on, name, case, folder, other):
     model, told = original.from_pretrained(other / name, output_loading_info=True)
     assert not any(told.values()), (name, told)  # nothing missing, nothing left over
     arrays = np.load(folder / f"{name}.npz")
-    inputs = {each: torch.tensor(arrays[each]) for each in INPUTS}
-    outputs = _outputs(torch, name, case, model, inputs)
+    inputs = {each: torch.tensor(arrays[each]) for each in INPUTS if each in arrays}
+    outputs = _outputs(torch, name, case, model.double(), inputs)
     np.save(other / f"{name}.npy", outputs.detach().numpy())
 
 
