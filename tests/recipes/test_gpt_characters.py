@@ -138,8 +138,8 @@ def test_optimizer_and_schedule(run, monkeypatch):
     run("--data", "embedded", "--epochs", "2", "--steps", "10", *TINY)
     ((model, optimizer),) = made
     rates = [float(optimizer._learning_rate(count)) for count in (0, 1, 10, 20)]
-    middle = 1e-3 * (0.1 + 0.9 * (1 + np.cos(np.pi * 9 / 19)) / 2)
-    assert rates == pytest.approx([0, 1e-3, middle, 1e-4], rel=1e-2)
+    middle = 3e-3 * (0.1 + 0.9 * (1 + np.cos(np.pi * 9 / 19)) / 2)
+    assert rates == pytest.approx([0, 3e-3, middle, 3e-4], rel=1e-2)
     decayed = {each.path for each in model.trainable_variables if optimizer._use_weight_decay(each)}
     assert decayed == {each.path for each in model.trainable_variables if len(each.shape) == 2}
 
