@@ -50,12 +50,23 @@ def _from_file(module, choice, path):
     if choice not in ("auto", "file"):  # file: of a run that goes on
         raise InputError(f"leave out --data {choice} or --data-path {path}: only one can be")
     try:
-        checksum = f"{zlib.crc32(Path(path).read_bytes()):08x}"
+        checksum = _checksum(Path(path))
         parts = module.from_file(path)
     except (OSError, ValueError) as error:  # of which one is that a text is not UTF-8
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InputError(f"cannot read --data-path {path}: {reason}") from None
     return parts, {**_source("file", Path(path).name, parts), "checksum": checksum}
+
+
+def _checksum(path):
+    """Of a file, or of all files in a folder and their names."""
+    if path.is_file():
+        return f"{zlib.crc32(path.read_bytes()):08x}"
+    checksum = 0
+    for file in sorted(each for each in path.rglob("*") if each.is_file()):
+        checksum = zlib.crc32(str(file.relative_to(path)).encode(), checksum)
+        checksum = zlib.crc32(file.read_bytes(), checksum)
+    return f"{checksum:08x}"
 
 
 def _source(source, description, parts):

@@ -328,9 +328,9 @@ def alignments(examples):
     """Where a decoder looked as it wrote: the bluer, the more.
 
     Args:
-        examples: each (source, written, weights (T, S)): two texts, and how much each character of
-            the source (columns) was looked at as each character was written (rows). T and S may be
-            larger, by padding.
+        examples: each (source, written, weights (T, S)): two texts or lists of tokens, and how much
+            each character or token of the source (columns) was looked at as each was written
+            (rows). T and S may be larger, by padding.
     """
     shapes = [(len(written), len(source)) for source, written, _ in examples]
     figure = _figure(4.8, 0.4 + sum(0.5 + 0.15 * height for height, _ in shapes))
@@ -344,7 +344,8 @@ def alignments(examples):
             weights[:height, :width], cmap=_transparent_to(_BLUE), vmin=0, vmax=1, aspect="auto"
         )
         style = {"family": "monospace", "fontsize": 7, "parse_math": False}
-        axes.set_xticks(range(width), list(source), **style)
+        rotation = 90 if max(map(len, source)) > 1 else 0
+        axes.set_xticks(range(width), list(source), rotation=rotation, **style)
         axes.set_yticks(range(height), list(written), **style)
         axes.tick_params(length=0)
     return figure
