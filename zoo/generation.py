@@ -160,7 +160,14 @@ def _halves(model):
     for layer in layers:
         _, keys, values, _ = layer.input
         memory += [keys, values]
-    return keras.Model(source, [mask, *memory]), keras.Model([target, mask, *memory], model.output)
+    history = target._keras_history
+    halves = (
+        keras.Model(source, [mask, *memory]),
+        keras.Model([target, mask, *memory], model.output),
+    )
+    # A model that begins in the midst of another changes it in Keras 3.15, and save() fails then.
+    target._keras_history = history
+    return halves
 
 
 def _source_table(model):

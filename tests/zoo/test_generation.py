@@ -283,6 +283,16 @@ def test_a_saved_model(gpt2, tmp_path):
     np.testing.assert_array_equal(generate(loaded, PROMPTS, 6).tokens, expected)
 
 
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_an_encoder_decoder_is_saved_after_it_has_written(name, tmp_path):
+    model = of_pairs(name)
+    expected = generate(model, PROMPTS, 6, start=2).tokens
+    model.save(tmp_path / "mine.keras")
+    loaded = keras.models.load_model(tmp_path / "mine.keras")
+    np.testing.assert_array_equal(generate(loaded, PROMPTS, 6, start=2).tokens, expected)
+    loaded.save(tmp_path / "again.keras")
+
+
 def test_half_precision():
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
