@@ -20,8 +20,8 @@ class MixtureOfExperts(layers.Layer):
 
         probabilities = softmax(x W_router), over E experts
         share[e] = probabilities[e], divided by the sum of the K largest; 0 but for these
-        y = sum over e of share[e] expert[e](x)
-        expert[e](x) = (silu(x W_gate[e]) * (x W_up[e])) W_down[e]
+        y = sum over e of share[e] expert[e]
+        expert[e] = (silu(x W_gate[e]) * (x W_up[e])) W_down[e]
 
     All experts compute all tokens, and those that are not chosen count for nothing: the result, and
     the gradients, are exact, at the cost of E experts a token and not of K.
