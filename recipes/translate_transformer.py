@@ -177,7 +177,7 @@ def main(config, run):
         return [texts[row].strip() for row in range(len(order))]
 
     def bleu(written, true):
-        return sacrebleu.corpus_bleu(written, [[*map(str, true)]]).score
+        return sacrebleu.corpus_bleu(written, [[*map(str, true)]], force=True).score
 
     step = gradient_step(compute_loss, model, optimizer)
     for _ in run.epochs(step):

@@ -143,13 +143,13 @@ def _pair(random):
          f"{being} will {object_} {ort} {grundform}"),
         (f"{subject} does not {infinitive} {known}", f"{being} {präsens} {bekanntes} nicht"),
         (f"we know that {subject} {present} {thing}",
-         f"wir wissen , dass {being} {object_} {präsens}"),
+         f"wir wissen, dass {being} {object_} {präsens}"),
     )  # fmt: skip
     if random.random() < 0.15:
-        english = f"does {subject} {infinitive} {thing} {place} ?"
-        german = f"{präsens} {being} {object_} {ort} ?"
+        english = f"does {subject} {infinitive} {thing} {place}?"
+        german = f"{präsens} {being} {object_} {ort}?"
     else:
-        english, german = (f"{text} ." for text in _one_of(random, ways))
+        english, german = (f"{text}." for text in _one_of(random, ways))
     return english, german
 
 
