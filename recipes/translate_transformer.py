@@ -177,6 +177,9 @@ def main(config, run):
         return [texts[row].strip() for row in range(len(order))]
 
     def bleu(written, true):
+        """Of texts, 0 to 100; 0 where nothing is written, which sacrebleu divides by."""
+        if not any(written):
+            return 0.0
         return sacrebleu.corpus_bleu(written, [[*map(str, true)]], force=True).score
 
     step = gradient_step(compute_loss, model, optimizer)
