@@ -204,7 +204,7 @@ def main(config, run):
         ((tokens,), (target,)) = encode([source]), encode([text])
         looked = looks.predict_on_batch([np.array([tokens]), np.array([[START, *target]])])
         pieces = [[tokenizer.decode([each]).strip() for each in row] for row in (tokens, target)]
-        shown.append((*pieces, looked[0].mean(axis=0)))
+        shown.append((pieces[0], [*pieces[1], SPECIAL[STOP]], looked[0].mean(axis=0)))
     caption = "Where the last block looked (columns) as it wrote each piece of a word (rows)."
     run.picture("alignments", plots.alignments(shown), caption)
     rows = []
