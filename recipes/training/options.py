@@ -32,6 +32,7 @@ def _integer(**bounds):
 
 # Strict comparisons are false for NaN, so that it fails them too.
 PositiveInt = Annotated[int, _integer(gt=0)]
+NonNegativeInt = Annotated[int, _integer(gte=0)]
 Seed = Annotated[int, _integer(gte=0, lt=2**31)]
 PositiveFloat = Annotated[float, Parameter(validator=Number(gt=0, lt=math.inf))]
 Rate = Annotated[float, Parameter(validator=Number(gte=0, lt=1))]
@@ -62,7 +63,7 @@ class Options:
     data: Literal["auto", "tfds", "embedded"] = "auto"
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     deterministic: bool = False
-    patience: Annotated[int, _integer(gte=0)] = 0
+    patience: NonNegativeInt = 0
     min_delta: Annotated[float, Parameter(validator=Number(gte=0, lt=math.inf))] = 0.0
     checkpoint_seconds: PositiveFloat = 60.0
     ulps: Annotated[int, _integer(gte=0, lte=1000)] = 0
