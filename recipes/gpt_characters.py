@@ -94,7 +94,11 @@ def write(model, prompts, length, context, temperature, seed):
 
 def wrapped(text):
     """The lines of a text, the long ones in several."""
-    return [part for line in text.splitlines() for part in textwrap.wrap(line, 80) or [""]]
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, plots.LETTERS_A_LINE) or [""]
+    ]
 
 
 def main(config, run):
