@@ -6,6 +6,14 @@
 The blocks are GPT-2's (Radford et al. 2019); sizes and training are those with which Karpathy's
 nanoGPT (2022) trains on a CPU, but for the learning rate: 4 blocks of 128 features, contexts of 64
 characters, 12 of them a step, 2,000 steps. The baseline counts pairs of characters.
+
+Loss on the test part with the defaults, in nats a character, on a 2-core AMD EPYC:
+
+                       tensorflow   jax     torch   baseline
+    tiny_shakespeare   1.793        1.791   1.811   2.49
+    --data embedded    1.339        1.344   1.342   2.333
+
+On the validation part of tiny_shakespeare it is 1.715, 1.720 and 1.722, where nanoGPT has 1.88.
 """
 
 import textwrap
@@ -94,7 +102,11 @@ def write(model, prompts, length, context, temperature, seed):
 
 def wrapped(text):
     """The lines of a text, the long ones in several."""
-    return [part for line in text.splitlines() for part in textwrap.wrap(line, 80) or [""]]
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, plots.LETTERS_A_LINE) or [""]
+    ]
 
 
 def main(config, run):

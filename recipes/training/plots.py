@@ -26,7 +26,7 @@ _STYLE = {
 }
 _SAMPLES = 16
 _SAMPLES_A_ROW = 4
-_LETTERS_A_LINE = 78  # of the font of texts
+LETTERS_A_LINE = 78  # of the font of texts
 
 
 def words(name):
@@ -185,7 +185,7 @@ def most_confused(result, names, count=12):
 
 @_styled
 def texts(rows):
-    """Words or sentences with a note below each.
+    """Words or sentences with a note below each; without a note in all of them, lines are close.
 
     Args:
         rows: each a list of (text, note, right): side by side, in as many lines as they need. The
@@ -196,20 +196,21 @@ def texts(rows):
     for row in rows:
         line, letters = line + 1, 0
         for text, note, right in row:
-            text = textwrap.shorten(text, _LETTERS_A_LINE, placeholder=" ...")
+            text = textwrap.shorten(text, LETTERS_A_LINE, placeholder=" ...")
             size = max(len(text), len(note))
-            if letters and letters + size > _LETTERS_A_LINE:
+            if letters and letters + size > LETTERS_A_LINE:
                 line, letters = line + 1, 0
             cells.append((line, letters, text, note, right))
             letters += size + 1
     lines = line + 1
-    figure = _figure(4.8, 0.34 * max(1, lines))
+    height = 0.34 if any(note for _, _, _, note, _ in cells) else 0.17
+    figure = _figure(4.8, height * max(1, lines))
     if not cells:
         figure.text(0.5, 0.5, "none", ha="center", va="center")
     # A dollar would begin a formula.
     style = {"family": "monospace", "fontsize": 7, "va": "top", "parse_math": False}
     for line, letters, text, note, right in cells:
-        x, y = letters / _LETTERS_A_LINE, 1 - line / lines
+        x, y = letters / LETTERS_A_LINE, 1 - line / lines
         figure.text(x, y, text, **style)
         figure.text(x, y - 0.42 / lines, note, color=_GREEN if right else _RED, **style)
     return figure

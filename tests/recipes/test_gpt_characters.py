@@ -70,7 +70,7 @@ def test_a_text_goes_on_beyond_the_context(length, monkeypatch):
 
 def test_lines_are_wrapped():
     long = "word " * 30
-    assert wrapped(f"one\n\n{long}") == ["one", "", ("word " * 16)[:-1], ("word " * 14)[:-1]]
+    assert wrapped(f"one\n\n{long}") == ["one", "", ("word " * 15)[:-1], ("word " * 15)[:-1]]
 
 
 def test_a_short_run_is_better_than_pairs_of_characters(run, monkeypatch):

@@ -368,7 +368,7 @@ def placed(figure):
     for text in figure.texts:
         x, y = text.get_position()
         line = int((1 - y) * lines + 1e-6)
-        found.setdefault((line, round(x * plots._LETTERS_A_LINE)), []).append(text.get_text())
+        found.setdefault((line, round(x * plots.LETTERS_A_LINE)), []).append(text.get_text())
     return found
 
 
@@ -384,6 +384,14 @@ def test_texts_have_their_notes_below():
     assert right == also_right == plots._GREEN
     assert wrong == plots._RED != ink
     assert all(text.get_parse_math() is False for text in figure.texts)
+
+
+def test_lines_without_notes_are_close():
+    with_notes, without = (
+        plots.texts([[(text, note, True)] for text in "abc"]) for note in ("note", "")
+    )
+    assert without.get_figheight() == pytest.approx(with_notes.get_figheight() / 2)
+    assert [text.get_text() for text in without.texts[::2]] == [*"abc"]
 
 
 def test_texts_go_on_in_the_next_line_where_there_is_no_room():
