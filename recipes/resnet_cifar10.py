@@ -1,13 +1,16 @@
-"""A residual network on CIFAR-10.
+"""A residual network on CIFAR-10, for a GPU.
 
-    python -m recipes run resnet_cifar10                           for a GPU
-    python -m recipes run resnet_cifar10 --epochs 1 --depth 20     a short run
+    python -m recipes run resnet_cifar10
+    python -m recipes run resnet_cifar10 --epochs 1        a short run, for a CPU
 
 He, Zhang, Ren and Sun 2015, "Deep Residual Learning for Image Recognition", arXiv:1512.03385,
-section 4.2: stochastic gradient descent with momentum 0.9 and a weight decay of 1e-4, 128 images a
-step; a learning rate of 0.1 that falls to a tenth after a half and after three quarters of 64,000
-steps; images moved by up to 4 pixels, and mirrored. The paper's test accuracy (table 6) is 91.25%
-with 20 layers, 92.49% with 32, 92.83% with 44, 93.03% with 56 and 93.57% with 110.
+section 4.2: stochastic gradient descent with momentum, 128 images a step; a learning rate of 0.1
+that falls to a tenth after a half and after three quarters of 64,000 steps; images moved by up to 4
+pixels, and mirrored. The paper's test accuracy (table 6) is 91.25% with 20 layers, 92.49% with 32,
+92.83% with 44, 93.03% with 56 and 93.57% with 110.
+
+Differs from the paper: weight decay is decoupled from the gradient and times the learning rate,
+which is the same but for momentum, and leaves normalizations and biases alone.
 """
 
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Rate, Seed
 
-PUBLISHED = {20: 0.9125, 32: 0.9249, 44: 0.9283, 56: 0.9303, 110: 0.9357}
+PUBLISHED = 0.9125  # the paper's test accuracy
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,10 @@ class Config:
     Attributes:
         epochs: passes over the training part
         batch_size: images a step
-        learning_rate: at the first step; it falls to a tenth after a half, and again after three
-            quarters of the steps
+        learning_rate: at the first step; it falls to a tenth after a half of the steps, and again
+            after three quarters
         momentum: share of a step that the next one goes on with
-        weight_decay: how much of the weights a step takes away, times the learning rate
+        weight_decay: share of a matrix that a step takes away, times the learning rate
         depth: number of layers
         seed: decides initial weights, validation part, shuffles and augmentation
     """
@@ -49,3 +52,45 @@ class Config:
     weight_decay: Rate = 1e-4
     depth: Literal[20, 32, 44, 56, 110] = 20
     seed: Seed = 0
+
+
+def main(config, run):
+    train, validation, test = run.load(cifar10)
+    pixels = keras.Input(train[0].shape[1:], name="pixels")
+    means, deviations = cifar10.MEANS, cifar10.DEVIATIONS
+    scales = [1 / (255 * deviation) for deviation in deviations]
+    offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
+    network = zoo.build(f"resnet{config.depth}_cifar", num_classes=len(cifar10.CLASSES))
+    model = keras.Sequential(
+        [pixels, layers.Rescaling(scales, offsets), network], name="resnet_cifar10"
+    )
+    run.initialize(model)
+    total, rate = run.total_steps(train), config.learning_rate
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [total // 2, 3 * total // 4], [rate, rate / 10, rate / 100]
+    )
+    optimizer = keras.optimizers.SGD(
+        schedule, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def augment(random, images, labels):
+        return mirrored(random, moved(random, images, 4)), labels
+
+    def compute_loss(images, labels):
+        return cross_entropy(labels, model(images, training=True))
+
+    step = gradient_step(compute_loss, model, optimizer)
+    for _ in run.epochs(step):
+        for batch in run.batches(train, augment):
+            run.log(loss=step(*batch))
+        result = classify(model, validation)
+        run.log(validation_loss=result.loss, validation_accuracy=result.accuracy)
+
+    result = classify(model, test)  # the one look at the test part
+    run.log(test_loss=result.loss, test_accuracy=result.accuracy)
+    run.save(model)
+    run.picture("confusion", plots.confusion_matrix(result), "True and predicted classes.")
+    run.picture("mistakes", plots.mistakes(result), "Mistakes, the surest first.")
+    run.picture("samples", plots.samples(result), "Pictures of the test part.")
