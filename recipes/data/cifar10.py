@@ -1,9 +1,12 @@
 """CIFAR-10: 32x32 pictures of ten kinds of things.
 
 Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images". A split is (images uint8
-(N, 32, 32, 3), labels int32 (N,)). Embedded are pictures of ten shapes, in colours, sizes and
-places of which the shape tells nothing: they say nothing of CIFAR-10's figures.
+(N, 32, 32, 3), labels int32 (N,)). Embedded are pictures of ten shapes of any size, place and
+colour, on backgrounds whose colour tells something of the shape, as the sky does of airplanes: they
+say nothing of CIFAR-10's figures.
 """
+
+import colorsys
 
 import numpy as np
 from PIL import Image
@@ -73,7 +76,9 @@ def _drawn(random, shape):
         "stripes": within & (right // (radius / 3) % 2 == 0),
         "diamond": abs(down) + abs(right) < radius,
     }[shape]
-    background, colour = random.uniform(0, 255, (2, 3))
+    hue = (SHAPES.index(shape) + random.normal(0, 1.5)) / len(SHAPES) % 1
+    background = colorsys.hsv_to_rgb(hue, *random.uniform(0.4, 1, 2))
+    background = colour = 255 * np.array(background)
     while abs(background - colour).max() < 80:
         colour = random.uniform(0, 255, 3)
     image = np.where(inside[:, :, None], colour, background)

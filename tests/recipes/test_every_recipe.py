@@ -6,6 +6,7 @@ import importlib
 import json
 import shlex
 import zlib
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,133 +19,193 @@ from recipes.training.saved_run import read_run
 from tests import event_reader
 from tests.page import Page
 
-# Options that make a recipe's run short.
-SHORT = {
-    "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
-    "finetune_images": ["--epochs", "2", "--head-epochs", "1", "--batch-size", "128"],
-    "gan_mixture": ["--epochs", "2"],
-    "gpt_characters": [
-        "--epochs", "2", "--steps", "12", "--context", "16", "--width", "32", "--depth", "1",
-        "--num-heads", "2", "--learning-rate", "0.02", "--characters", "20",
-    ],
-    "lstm_forecast": [
-        "--epochs", "2", "--batch-size", "8", "--lookback", "24", "--learning-rate", "0.01",
-    ],
-    "lstm_intents": ["--epochs", "2", "--batch-size", "100", "--length", "8"],
-    "lstm_names": ["--epochs", "2", "--batch-size", "48", "--learning-rate", "0.01"],
-    "seq2seq_dates": [
-        "--epochs", "2", "--batch-size", "400", "--width", "32", "--learning-rate", "0.02",
-    ],
-    "tagger": ["--epochs", "2", "--batch-size", "100", "--length", "8", "--learning-rate", "0.02"],
-}  # fmt: skip
-# What the first epoch of such a run must reach, far below what an untrained model has: 3.6; 2.5; 2;
-# 4.7; 0.80; 2.5; 3.4; 2.7; 2.8.
-LEARNS = {
-    "cnn_mnist": ("training_loss", 2.6),
-    "finetune_images": ("validation_loss", 1.5),
-    "gan_mixture": ("validation_distance", 1.7),
-    "gpt_characters": ("validation_loss", 3.4),
-    "lstm_forecast": ("training_loss", 0.76),
-    "lstm_intents": ("validation_loss", 2.2),
-    "lstm_names": ("validation_loss", 3.0),
-    "seq2seq_dates": ("validation_loss", 1.2),
-    "tagger": ("validation_loss", 1.8),
-}
-# The quantities of its curves, and its pictures in their order.
-CURVES = {
-    "cnn_mnist": ["loss", "accuracy"],
-    "finetune_images": ["loss", "accuracy"],
-    "gan_mixture": ["discriminator_loss", "generator_loss", "distance"],
-    "gpt_characters": ["loss"],
-    "lstm_forecast": ["loss", "mse"],
-    "lstm_intents": ["loss", "accuracy"],
-    "lstm_names": ["loss"],
-    "seq2seq_dates": ["loss", "exact_match"],
-    "tagger": ["loss", "accuracy"],
-}
-PICTURES = {
-    "cnn_mnist": ["confusion", "mistakes", "samples"],
-    "finetune_images": ["confusion", "mistakes", "samples"],
-    "gan_mixture": ["samples"],
-    "gpt_characters": ["texts"],
-    "lstm_forecast": ["forecasts", "horizon"],
-    "lstm_intents": ["confusion", "mistakes", "samples"],
-    "lstm_names": ["names"],
-    "seq2seq_dates": ["alignments", "samples"],
-    "tagger": ["confusion", "samples"],
-}
-# What else it leaves in its folder.
-FILES = {
-    "cnn_mnist": [],
-    "finetune_images": ["network.safetensors"],
-    "gan_mixture": [],
-    "gpt_characters": ["vocabulary.json"],
-    "lstm_forecast": [],
-    "lstm_intents": ["vocabulary.json"],
-    "lstm_names": [],
-    "seq2seq_dates": ["vocabulary.json"],
-    "tagger": ["vocabulary.json"],
-}
-# What its first steps log, the same on every backend.
-FIRST_STEPS = {
-    "cnn_mnist": {
-        "loss": [
-            3.55535913, 2.42701447, 1.92468774, 1.73119318, 1.63840842,
-            1.52892041, 1.39655381, 1.32810569, 1.17173916, 1.19341272,
-        ],
-    },
-    "finetune_images": {
-        "loss": [
-            1.21044302, 0.780609727, 0.508509576, 0.382404625, 0.333287627,
-            0.266695678, 0.349714637, 0.373073667, 0.437245727, 0.293609053,
-        ],
-    },
-    "gan_mixture": {
-        "discriminator_loss": [
-            1.42040843, 1.36713427, 1.31860751, 1.27998680, 1.25534922,
-            1.23782492, 1.21844047, 1.23174685, 1.24240607, 1.26506346,
-        ],
-        "generator_loss": [
-            0.686326772, 0.681460261, 0.675288856, 0.667067289, 0.656223148,
-            0.640129507, 0.633508712, 0.610278934, 0.617197782, 0.612693012,
-        ],
-    },
-    "gpt_characters": {
-        "loss": [
-            4.58480200, 4.60531473, 4.15931010, 3.75920558, 3.37241745,
-            3.30482841, 3.34646153, 3.01738677, 3.39427447, 3.56459770,
-        ],
-    },
-    "lstm_forecast": {
-        "loss": [
-            0.755438387, 0.653292835, 0.680477321, 0.712540627, 0.746453285,
-            1.06462014, 0.754954040, 0.689721584, 0.601818383, 0.630341172,
-        ],
-    },
-    "lstm_intents": {
-        "loss": [
-            2.48579216, 2.45563865, 2.41602659, 2.37459326, 2.31604743,
-            2.20880055, 2.21767235, 1.99413693, 1.84801817, 1.77061391,
-        ],
-    },
-    "lstm_names": {
-        "loss": [
-            3.40042543, 3.35997367, 3.21569633, 3.18910956, 3.06087804,
-            3.03299570, 3.07081056, 3.00417709, 2.98853469, 2.99706936,
-        ],
-    },
-    "seq2seq_dates": {
-        "loss": [
-            2.71028686, 2.53107476, 2.30364299, 2.29958200, 2.14912987,
-            2.03735566, 1.92922759, 1.80161572, 1.70729792, 1.63199282,
-        ],
-    },
-    "tagger": {
-        "loss": [
-            2.83382058, 2.74035001, 2.50285125, 2.44603920, 2.15646696,
-            2.02506208, 1.86381948, 1.59197223, 1.30277646, 1.10129058,
-        ],
-    },
+
+class Row(NamedTuple):
+    """What is known of a recipe.
+
+    Attributes:
+        short: options that make its run short.
+        learns: a figure of the first epoch of such a run, what an untrained model has of it, and
+            what it must reach.
+        curves: the quantities of its curves.
+        pictures: in their order.
+        first_steps: what its first steps log, the same on every backend.
+        files: what else it leaves in its folder.
+    """
+
+    short: str
+    learns: tuple
+    curves: list
+    pictures: list
+    first_steps: dict
+    files: tuple = ()
+
+
+ROWS = {
+    "bert_intents": Row(
+        short=(
+            "--epochs 2 --weights none --width 32 --depth 1 --num-heads 2 --length 12 "
+            "--batch-size 50 --scratch-learning-rate 0.01"
+        ),
+        learns=("validation_loss", 2.5, 2.1),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+        files=("vocabulary.json",),
+    ),
+    "cnn_mnist": Row(
+        short="--epochs 2 --batch-size 600",
+        learns=("training_loss", 3.6, 2.6),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+        first_steps={
+            "loss": [
+                3.55535913, 2.42701447, 1.92468774, 1.73119318, 1.63840842,
+                1.52892041, 1.39655381, 1.32810569, 1.17173916, 1.19341272,
+            ],
+        },
+    ),
+    "finetune_images": Row(
+        short="--epochs 2 --head-epochs 1 --batch-size 128",
+        learns=("validation_loss", 2.5, 1.5),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+        files=("network.safetensors",),
+        first_steps={
+            "loss": [
+                1.21044302, 0.780609727, 0.508509576, 0.382404625, 0.333287627,
+                0.266695678, 0.349714637, 0.373073667, 0.437245727, 0.293609053,
+            ],
+        },
+    ),
+    "gan_mixture": Row(
+        short="--epochs 2",
+        learns=("validation_distance", 2, 1.7),
+        curves=["discriminator_loss", "generator_loss", "distance"],
+        pictures=["samples"],
+        first_steps={
+            "discriminator_loss": [
+                1.42040843, 1.36713427, 1.31860751, 1.27998680, 1.25534922,
+                1.23782492, 1.21844047, 1.23174685, 1.24240607, 1.26506346,
+            ],
+            "generator_loss": [
+                0.686326772, 0.681460261, 0.675288856, 0.667067289, 0.656223148,
+                0.640129507, 0.633508712, 0.610278934, 0.617197782, 0.612693012,
+            ],
+        },
+    ),
+    "gpt_characters": Row(
+        short=(
+            "--epochs 2 --steps 12 --context 16 --width 32 --depth 1 --num-heads 2 "
+            "--learning-rate 0.02 --characters 20"
+        ),
+        learns=("validation_loss", 4.7, 3.4),
+        curves=["loss"],
+        pictures=["texts"],
+        files=("vocabulary.json",),
+        first_steps={
+            "loss": [
+                4.58480200, 4.60531473, 4.15931010, 3.75920558, 3.37241745,
+                3.30482841, 3.34646153, 3.01738677, 3.39427447, 3.56459770,
+            ],
+        },
+    ),
+    "lstm_forecast": Row(
+        short="--epochs 2 --batch-size 8 --lookback 24 --learning-rate 0.01",
+        learns=("training_loss", 0.8, 0.76),
+        curves=["loss", "mse"],
+        pictures=["forecasts", "horizon"],
+        first_steps={
+            "loss": [
+                0.755438387, 0.653292835, 0.680477321, 0.712540627, 0.746453285,
+                1.06462014, 0.754954040, 0.689721584, 0.601818383, 0.630341172,
+            ],
+        },
+    ),
+    "lstm_intents": Row(
+        short="--epochs 2 --batch-size 100 --length 8",
+        learns=("validation_loss", 2.5, 2.2),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+        files=("vocabulary.json",),
+        first_steps={
+            "loss": [
+                2.48579216, 2.45563865, 2.41602659, 2.37459326, 2.31604743,
+                2.20880055, 2.21767235, 1.99413693, 1.84801817, 1.77061391,
+            ],
+        },
+    ),
+    "lstm_names": Row(
+        short="--epochs 2 --batch-size 48 --learning-rate 0.01",
+        learns=("validation_loss", 3.4, 3.0),
+        curves=["loss"],
+        pictures=["names"],
+        first_steps={
+            "loss": [
+                3.40042543, 3.35997367, 3.21569633, 3.18910956, 3.06087804,
+                3.03299570, 3.07081056, 3.00417709, 2.98853469, 2.99706936,
+            ],
+        },
+    ),
+    "resnet_cifar10": Row(
+        short="--epochs 2 --batch-size 150 --learning-rate 0.02",
+        learns=("training_loss", 4.2, 3.2),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+    ),
+    "seq2seq_dates": Row(
+        short="--epochs 2 --batch-size 400 --width 32 --learning-rate 0.02",
+        learns=("validation_loss", 2.7, 1.2),
+        curves=["loss", "exact_match"],
+        pictures=["alignments", "samples"],
+        files=("vocabulary.json",),
+        first_steps={
+            "loss": [
+                2.71028686, 2.53107476, 2.30364299, 2.29958200, 2.14912987,
+                2.03735566, 1.92922759, 1.80161572, 1.70729792, 1.63199282,
+            ],
+        },
+    ),
+    "tagger": Row(
+        short="--epochs 2 --batch-size 100 --length 8 --learning-rate 0.02",
+        learns=("validation_loss", 2.8, 1.8),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "samples"],
+        files=("vocabulary.json",),
+        first_steps={
+            "loss": [
+                2.83382058, 2.74035001, 2.50285125, 2.44603920, 2.15646696,
+                2.02506208, 1.86381948, 1.59197223, 1.30277646, 1.10129058,
+            ],
+        },
+    ),
+    "translate_transformer": Row(
+        short=(
+            "--epochs 2 --batch-size 200 --vocabulary-size 350 --length 16 --width 32 --depth 1 "
+            "--num-heads 2 --hidden-width 32 --warmup-steps 10 --learning-rate 0.01"
+        ),
+        learns=("validation_loss", 5.9, 4.5),
+        curves=["loss", "bleu"],
+        pictures=["alignments", "samples"],
+        files=("tokenizer.json",),
+    ),
+    "vit_cifar10": Row(
+        short=(
+            "--epochs 2 --batch-size 50 --patch-size 8 --width 64 --depth 1 --num-heads 2 "
+            "--learning-rate 0.003"
+        ),
+        learns=("validation_loss", 2.3, 2.1),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+    ),
+    "vit_digits": Row(
+        short=(
+            "--epochs 2 --batch-size 50 --patch-size 7 --width 64 --depth 1 --num-heads 2 "
+            "--learning-rate 0.003 --dropout-rate 0.05 --shift 0"
+        ),
+        learns=("validation_loss", 2.3, 2.1),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+    ),
 }  # fmt: skip
 TEXT = 0x28787F47  # the checksum of what Python's help says, which those of gpt_characters learn
 RECIPES = sorted(command_line.recipes())
@@ -158,7 +219,15 @@ def run_twice(tmp_path_factory):
     def run(name):
         if name not in folders:
             first = tmp_path_factory.mktemp("first")
-            words = ["run", name, "--data", "embedded", "--runs", str(first), *SHORT[name]]
+            words = [
+                "run",
+                name,
+                "--data",
+                "embedded",
+                "--runs",
+                str(first),
+                *ROWS[name].short.split(),
+            ]
             assert command_line.main(words) == 0
             (folder,) = (first / name).iterdir()
             words = shlex.split(json.loads((folder / "config.json").read_text())["command"])
@@ -176,8 +245,7 @@ def run_twice(tmp_path_factory):
 
 
 def test_every_recipe_is_known_here():
-    for known in (SHORT, LEARNS, CURVES, PICTURES, FILES, FIRST_STEPS):
-        assert sorted(known) == RECIPES
+    assert sorted(ROWS) == RECIPES
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -223,7 +291,7 @@ def test_every_backend_begins_with_the_same_steps(run_twice, name):
         if zlib.crc32(text.encode()) != TEXT:
             pytest.skip("the help of this version of Python says something else")
     folder, _ = run_twice(name)
-    for figure, expected in FIRST_STEPS[name].items():
+    for figure, expected in ROWS[name].first_steps.items():
         found = [row[figure] for row in read_run(folder).steps[:10]]
         # Half of what two backends may differ by.
         assert found[:1] == pytest.approx(expected[:1], rel=5e-7), figure
@@ -239,11 +307,11 @@ def test_the_recorded_command_makes_the_same_run_again(run_twice, name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_model_and_the_report_are_there(run_twice, name):
     folder, _ = run_twice(name)
-    curves = [f"curve_{quantity}.png" for quantity in CURVES[name]]
-    pictures = [f"{picture}.png" for picture in PICTURES[name]]
+    curves = [f"curve_{quantity}.png" for quantity in ROWS[name].curves]
+    pictures = [f"{picture}.png" for picture in ROWS[name].pictures]
     assert {path.name for path in folder.iterdir()} == {
         "config.json", "metrics.jsonl", "timings.jsonl", "tensorboard", "checkpoints",
-        "model.keras", "report.html", *curves, *pictures, *FILES[name],
+        "model.keras", "report.html", *curves, *pictures, *ROWS[name].files,
     }  # fmt: skip
     model = keras.models.load_model(folder / "model.keras")
     run = read_run(folder)
@@ -304,7 +372,7 @@ def test_another_seed_is_another_run(run_twice, name, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Run, "log", interrupted)
-    words = ["run", name, "--data", "embedded", "--runs", str(tmp_path), *SHORT[name]]
+    words = ["run", name, "--data", "embedded", "--runs", str(tmp_path), *ROWS[name].short.split()]
     assert command_line.main([*words, "--seed", "1"]) == 130
     (other,) = (tmp_path / name).iterdir()
     assert read_run(folder).steps[0] != read_run(other).steps[0]
@@ -317,7 +385,7 @@ PRECISIONS += [(name, "mixed_bfloat16") for name in ("cnn_mnist", "gpt_character
 
 @pytest.mark.parametrize(("name", "precision"), PRECISIONS)
 def test_mixed_precision_trains_weights_that_stay_in_float32(name, precision, tmp_path):
-    words = ["run", name, "--data", "embedded", "--runs", str(tmp_path), *SHORT[name]]
+    words = ["run", name, "--data", "embedded", "--runs", str(tmp_path), *ROWS[name].short.split()]
     words[words.index("--epochs") + 1] = "1"
     assert command_line.main([*words, "--precision", precision]) == 0
     assert keras.config.dtype_policy().name == "float32"  # only for the time of the run
@@ -331,6 +399,6 @@ def test_mixed_precision_trains_weights_that_stay_in_float32(name, precision, tm
     assert all(weight.dtype == "float32" for weight in model.weights if "seed" not in weight.path)
     # Every logged number is finite, or the run would have ended with an error; and it learns.
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    figure, bound = LEARNS[name]
+    figure, untrained, bound = ROWS[name].learns
     (reached,) = (row[figure] for row in rows if figure in row)
-    assert reached < bound
+    assert reached < bound < untrained

@@ -21,6 +21,10 @@ from tests.kills import CHECKOUT, kill, trained
 BACKEND = keras.backend.backend()
 # Two epochs of few steps, and a checkpoint after nearly each.
 OPTIONS = {
+    "bert_intents": [
+        "--epochs", "2", "--weights", "none", "--width", "16", "--depth", "1", "--num-heads", "2",
+        "--length", "8", "--batch-size", "200",
+    ],
     "cnn_mnist": ["--epochs", "2", "--batch-size", "600"],
     "finetune_images": ["--epochs", "2", "--head-epochs", "1", "--batch-size", "200"],
     "gan_mixture": ["--epochs", "2", "--batch-size", "400"],
@@ -31,8 +35,21 @@ OPTIONS = {
     "lstm_forecast": ["--epochs", "2", "--batch-size", "32", "--lookback", "24"],
     "lstm_intents": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
     "lstm_names": ["--epochs", "2", "--batch-size", "96", "--width", "32"],
+    "resnet_cifar10": ["--epochs", "2", "--batch-size", "300", "--learning-rate", "0.01"],
     "seq2seq_dates": ["--epochs", "2", "--batch-size", "2000", "--width", "8"],
     "tagger": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
+    "translate_transformer": [
+        "--epochs", "2", "--batch-size", "600", "--vocabulary-size", "300", "--length", "8",
+        "--width", "16", "--depth", "1", "--num-heads", "2", "--hidden-width", "16",
+    ],
+    "vit_cifar10": [
+        "--epochs", "2", "--batch-size", "300", "--patch-size", "16", "--width", "16", "--depth",
+        "1", "--num-heads", "2",
+    ],
+    "vit_digits": [
+        "--epochs", "2", "--batch-size", "200", "--patch-size", "14", "--width", "16", "--depth",
+        "1", "--num-heads", "2",
+    ],
 }  # fmt: skip
 COMMON = ["--data", "embedded", "--checkpoint-seconds", "0.001"]
 # By how much another backend may differ from the run's own, after so many steps.
