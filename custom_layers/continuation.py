@@ -38,7 +38,7 @@ class Continuation:
     def __init__(self, start, past=None, capacity=None):
         self.start = start
         self.past = []
-        self.capacity = capacity if past is None else past[0][0].shape[2]
+        self.capacity = past[0][0].shape[2] if past else capacity
         self._before = None if past is None else iter(past)
 
     def __enter__(self):

@@ -26,13 +26,13 @@ from zoo.input_shape import check_image_shape
 from zoo.sizes import check_positive, check_sizes, positive
 
 
-def small():
-    """Initial weights."""
-    return keras.initializers.TruncatedNormal(stddev=0.02)
+def initial(deviation):
+    """Weights at the start."""
+    return keras.initializers.TruncatedNormal(stddev=deviation)
 
 
 def dense(units, name, **arguments):
-    return layers.Dense(units, kernel_initializer=small(), name=name, **arguments)
+    return layers.Dense(units, kernel_initializer=initial(0.02), name=name, **arguments)
 
 
 def norm(x, name):
@@ -109,7 +109,7 @@ def swin(
     check_image_shape(name, input_shape, 4 * 2 ** (len(depths) - 1), told, multiples=True)
 
     image = keras.Input(input_shape, name="image")
-    x = layers.Conv2D(width, 4, strides=4, kernel_initializer=small(), name="patches")(image)
+    x = layers.Conv2D(width, 4, strides=4, kernel_initializer=initial(0.02), name="patches")(image)
     x = norm(x, "patch_norm")
     done, last = 0, sum(depths) - 1
     for stage, depth in enumerate(depths, start=1):

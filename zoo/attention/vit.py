@@ -36,13 +36,13 @@ from zoo.input_shape import check_image_shape
 from zoo.sizes import check_positive, positive
 
 
-def small():
-    """Initial weights."""
-    return keras.initializers.TruncatedNormal(stddev=0.02)
+def initial(deviation):
+    """Weights at the start."""
+    return keras.initializers.TruncatedNormal(stddev=deviation)
 
 
 def dense(units, name):
-    return layers.Dense(units, kernel_initializer=small(), name=name)
+    return layers.Dense(units, kernel_initializer=initial(0.02), name=name)
 
 
 def norm(x, name):
@@ -112,7 +112,7 @@ def vit(
 
     image = keras.Input(input_shape, name="image")
     x = layers.Conv2D(
-        width, patch_size, strides=patch_size, kernel_initializer=small(), name="patches"
+        width, patch_size, strides=patch_size, kernel_initializer=initial(0.02), name="patches"
     )(image)
     x = layers.Reshape((-1, width))(x)  # (B, T, D)
     if distilled:

@@ -425,11 +425,11 @@ def test_the_next_checkpoints_do_not_take_the_place_of_the_one_that_is_used(thre
 
 def test_a_full_disk_leaves_the_checkpoints_before(three):
     before = {name: (three.folder / name).read_bytes() for name in files(three)}
-    three.save(variables(width=1000), state(4))
     with pytest.raises(
         CannotWrite, match=r"^cannot write .*000004.safetensors \(File too large\): make room"
     ):
         with files_end_at(3000):
+            three.save(variables(width=1000), state(4))  # in a thread, which may begin at once
             three.wait()
     assert before == {name: (three.folder / name).read_bytes() for name in files(three)}
     assert three.newest()[0].number == 3
