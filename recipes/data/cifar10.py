@@ -17,7 +17,7 @@ NAME = "cifar10"
 CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 )  # fmt: skip
-SHAPES = (
+EMBEDDED_CLASSES = (
     "disk", "ring", "square", "frame", "triangle", "plus", "cross", "bar", "stripes", "diamond",
 )  # fmt: skip
 # Of red, green and blue over the training part, between 0 and 1.
@@ -36,10 +36,10 @@ def from_tfds():
 
 
 def embedded():
-    """(training, test): 2,000 and 500 pictures, as many of each of ``SHAPES``."""
+    """(training, test): 2,000 and 500 pictures, as many of each of ``EMBEDDED_CLASSES``."""
     random = np.random.default_rng(0)
-    labels = random.permutation(sum(_COUNTS)) % len(SHAPES)
-    images = np.stack([_drawn(random, SHAPES[label]) for label in labels])
+    labels = random.permutation(sum(_COUNTS)) % len(EMBEDDED_CLASSES)
+    images = np.stack([_drawn(random, EMBEDDED_CLASSES[label]) for label in labels])
     labels = labels.astype("int32")
     first = _COUNTS[0]
     return (images[:first], labels[:first]), (images[first:], labels[first:])
@@ -76,7 +76,7 @@ def _drawn(random, shape):
         "stripes": within & (right // (radius / 3) % 2 == 0),
         "diamond": abs(down) + abs(right) < radius,
     }[shape]
-    hue = (SHAPES.index(shape) + random.normal(0, 1.5)) / len(SHAPES) % 1
+    hue = (EMBEDDED_CLASSES.index(shape) + random.normal(0, 1.5)) / len(EMBEDDED_CLASSES) % 1
     background = colorsys.hsv_to_rgb(hue, *random.uniform(0.4, 1, 2))
     background = colour = 255 * np.array(background)
     while abs(background - colour).max() < 80:

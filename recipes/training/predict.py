@@ -17,19 +17,23 @@ def predict(run, files):
     """Classifies pictures: for each file the most probable classes, [(class, probability)].
 
     Args:
-        run: the ``SavedRun`` of a recipe whose data has ``from_picture`` and ``CLASSES``.
+        run: the ``SavedRun`` of a recipe whose data has ``from_picture`` and ``CLASSES``, and
+            ``EMBEDDED_CLASSES`` where what is embedded shows something else.
         files: paths of pictures of any size, in any format that pillow reads.
 
     Raises:
         InputError: the run's data is no pictures, it has no model, or a file is no picture.
     """
     data = _data(run)
+    names = data.CLASSES
+    if run.description["data"]["source"] == "embedded":
+        names = getattr(data, "EMBEDDED_CLASSES", names)
     inputs = np.stack([_read(file, data) for file in files])
     logits = _model(run).predict(inputs, verbose=0).astype("float64")
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return [
-        [(data.CLASSES[index], row[index]) for index in np.argsort(-row, kind="stable")[:_SHOWN]]
+        [(names[index], row[index]) for index in np.argsort(-row, kind="stable")[:_SHOWN]]
         for row in probabilities
     ]
 

@@ -5,6 +5,7 @@ import importlib
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from recipes import __main__ as command_line
 from recipes.data import cifar10
@@ -94,6 +95,17 @@ def test_smoothed_labels_of_the_vit(run):
     words = ["vit_cifar10", "--stochastic-depth-rate", "0", "--batch-size", "1800"]
     *_, smoothed = run(*words, "--label-smoothing", "0.5")
     assert smoothed.steps[0]["loss"] == pytest.approx(np.log(10), abs=0.05)
+
+
+def test_predict_names_what_is_embedded(run, tmp_path, capsys):
+    folder, *_ = run("vit_cifar10")
+    (images, _), _ = cifar10.embedded()
+    Image.fromarray(images[0]).save(tmp_path / "shape.png")
+    capsys.readouterr()
+    assert command_line.main(["predict", str(folder), str(tmp_path / "shape.png")]) == 0
+    told = capsys.readouterr().out
+    assert any(name in told for name in cifar10.EMBEDDED_CLASSES)
+    assert not any(name in told for name in cifar10.CLASSES)
 
 
 @pytest.mark.parametrize(
