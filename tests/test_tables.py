@@ -91,6 +91,22 @@ def test_a_published_run_is_in_the_table(tmp_path, results):
     assert tables.machine([results]) == "Measured on a processor, 2026-02-03.\n"
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "source", "told"),
+    [
+        (0.5, "tfds", "test accuracy (not reached here: 91.25%)"),
+        (0.5, "embedded", "test accuracy"),
+        (0.92, "tfds", "test accuracy"),
+    ],
+)
+def test_a_paper_s_accuracy_that_is_not_reached_is_told(accuracy, source, told, tmp_path, results):
+    data = {**DESCRIPTION["data"], "source": source}
+    changes = {"recipe": "resnet_cifar10", "data": data}
+    tables.publish(write_run(tmp_path / "a", {"test_accuracy": accuracy}, **changes), results)
+    row = tables.result_table(results).splitlines()[-1]
+    assert f"| {told} |" in row
+
+
 def test_without_an_accuracy_all_figures_are_shown(tmp_path, results):
     tables.publish(write_run(tmp_path / "a", {"test_loss": 0.1, "test_gap": 2.0}), results)
     shown = tables.result_table(results)
