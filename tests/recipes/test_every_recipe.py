@@ -51,6 +51,12 @@ ROWS = {
         curves=["loss", "accuracy"],
         pictures=["confusion", "mistakes", "samples"],
         files=("vocabulary.json",),
+        first_steps={
+            "loss": [
+                2.48599482, 2.48439932, 2.48670673, 2.47454381, 2.49256372,
+                2.474154, 2.48338985, 2.50485873, 2.47684193, 2.51613116,
+            ],
+        },
     ),
     "cnn_mnist": Row(
         short="--epochs 2 --batch-size 600",
@@ -151,6 +157,12 @@ ROWS = {
         learns=("training_loss", 4.2, 3.2),
         curves=["loss", "accuracy"],
         pictures=["confusion", "mistakes", "samples"],
+        first_steps={
+            "loss": [
+                4.25287676, 2.9781518, 2.65868497, 2.47566152, 2.30429411,
+                2.49576569, 2.33550167, 2.85514617, 2.53632069, 2.3610127,
+            ],
+        },
     ),
     "seq2seq_dates": Row(
         short="--epochs 2 --batch-size 400 --width 32 --learning-rate 0.02",
@@ -187,6 +199,12 @@ ROWS = {
         curves=["loss", "bleu"],
         pictures=["alignments", "samples"],
         files=("tokenizer.json",),
+        first_steps={
+            "loss": [
+                6.39560699, 6.31018209, 6.15273714, 5.9849925, 5.78941107,
+                5.60924196, 5.43544292, 5.2808423, 5.14820766, 5.01012754,
+            ],
+        },
     ),
     "vit_cifar10": Row(
         short=(
@@ -196,6 +214,12 @@ ROWS = {
         learns=("validation_loss", 2.3, 2.1),
         curves=["loss", "accuracy"],
         pictures=["confusion", "mistakes", "samples"],
+        first_steps={
+            "loss": [
+                2.30556774, 2.29854298, 2.27890682, 2.24418116, 2.16452575,
+                2.05486107, 2.10829091, 2.12957096, 2.01607037, 2.06614447,
+            ],
+        },
     ),
     "vit_digits": Row(
         short=(
@@ -205,6 +229,12 @@ ROWS = {
         learns=("validation_loss", 2.3, 2.1),
         curves=["loss", "accuracy"],
         pictures=["confusion", "mistakes", "samples"],
+        first_steps={
+            "loss": [
+                2.31410718, 2.30116582, 2.26625276, 2.30621409, 2.36462688,
+                2.26314068, 2.40914178, 2.32971883, 2.34267879, 2.30564952,
+            ],
+        },
     ),
 }  # fmt: skip
 TEXT = 0x28787F47  # the checksum of what Python's help says, which those of gpt_characters learn
