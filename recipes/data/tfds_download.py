@@ -66,7 +66,10 @@ def prepare(name, builder):
     else:
         print(f"preparing {where}, from files that are there", file=sys.stderr)
 
-    reason = _run_child(name, builder.data_dir_root)
+    try:
+        reason = _run_child(name, builder.data_dir_root)
+    finally:
+        _tidy_behind_child(_download_folder(builder))
     # A failure does not count where a program that knows nothing of our lock was faster.
     if reason and not builder.data_path.exists():
         raise NotPrepared(f"{missing}, and preparing it failed ({reason})")
@@ -189,6 +192,18 @@ def _tidy(folder):
     """Removes extracted files, of no more use, and unfinished downloads; keeps whole ones."""
     for path in (folder / "extracted", *(folder / folder.name).rglob("*.tmp.*")):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _tidy_behind_child(folder):
+    """Tidies once more: other files' downloads may have gone on until the process ended.
+
+    Not where another process is at work by now: it has tidied as it began.
+    """
+    import fcntl
+
+    with contextlib.suppress(OSError), open(folder / "lock") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _tidy(folder)
 
 
 @contextlib.contextmanager

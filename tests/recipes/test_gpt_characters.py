@@ -144,6 +144,18 @@ def test_optimizer_and_schedule(run, monkeypatch):
     assert decayed == {each.path for each in model.trainable_variables if len(each.shape) == 2}
 
 
+def test_dropout_is_in_training(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
+    first = []
+    for rate in ("0", "0.5"):
+        words = ["run", "gpt_characters", "--data", "embedded", "--epochs", "1", "--steps", "1"]
+        words += [*TINY, "--characters", "4", "--dropout-rate", rate]
+        assert command_line.main([*words, "--runs", str(tmp_path / rate)]) == 0
+        (folder,) = (tmp_path / rate / "gpt_characters").iterdir()
+        first.append(read_run(folder).steps[0]["loss"])
+    assert abs(first[0] - first[1]) > 1e-3
+
+
 def test_a_context_that_is_longer_than_a_part(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
     (tmp_path / "own.txt").write_text("ab" * 500)

@@ -21,37 +21,9 @@ No layer has a bias; norms are root mean squares. Attention has no window, unlik
 import keras
 from keras import initializers, layers, ops
 
-from custom_layers import (
-    MixtureOfExperts,
-    RMSNormalization,
-    RotaryPositions,
-    ScaledDotProductAttention,
-)
+from custom_layers import MixtureOfExperts, RotaryPositions
+from zoo.attention.llama import attention, dense, norm
 from zoo.sizes import check_positive
-
-
-def dense(units, name):
-    return layers.Dense(units, use_bias=False, name=name)
-
-
-def norm(x, name):
-    return RMSNormalization(epsilon=1e-5, name=name)(x)
-
-
-def attention(x, turn, num_heads, num_key_value_heads, name):
-    """(B, T, D) -> (B, T, D); ``turn`` is the layer of positions."""
-    width = x.shape[-1]
-
-    def heads(part, number):
-        projected = dense(number * (width // num_heads), f"{name}_{part}")(x)
-        return layers.Reshape((-1, number, width // num_heads))(projected)  # (B, T, N, K)
-
-    queries, keys = turn(heads("query", num_heads)), turn(heads("key", num_key_value_heads))
-    values = heads("value", num_key_value_heads)
-    attend = ScaledDotProductAttention(causal=True, name=f"{name}_attention")
-    context, _ = attend(queries, keys, values)
-    context = layers.Reshape((-1, width))(context)  # (B, T, D)
-    return dense(width, f"{name}_projection")(context)
 
 
 def mixtral(

@@ -1,4 +1,4 @@
-"""Llama: the sizes of its checkpoints, and that no token sees one behind it."""
+"""Llama: the sizes of its checkpoints, and where its logits come from."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,6 @@ TINY = {
     "hidden_width": 12,
 }  # fmt: skip
 TOKENS = np.array([[3, 1, 4, 1, 5], [5, 8, 0, 0, 9]], "int32")
-SWAPPED = TOKENS[:, [1, 0, 2, 3, 4]]
 
 
 def tiny(name="llama3_8b", **arguments):
@@ -64,34 +63,6 @@ def test_llama_3_1():
     model = unfilled("llama3_70b", rotary_factor=8.0)
     assert model.count_params() == PARAMETERS["llama3_70b"]
     assert model.get_layer("positions").factor == 8
-
-
-@pytest.mark.parametrize("name", ["llama3_8b", "llama3_2_1b"])
-def test_a_later_token_changes_no_earlier_logit(name):
-    """To the bit."""
-    model = tiny(name)
-    first = ops.convert_to_numpy(model(TOKENS))
-    for place in range(5):
-        tokens = TOKENS.copy()
-        tokens[:, place] = 7
-        second = ops.convert_to_numpy(model(tokens))
-        np.testing.assert_array_equal(second[:, :place], first[:, :place])
-        assert (np.abs(second - first)[:, place:].max(axis=-1) > 1e-3).all()
-
-
-def test_the_beginning_alone_gives_the_same():
-    model = tiny()
-    whole = ops.convert_to_numpy(model(TOKENS))
-    for length in (1, 3):
-        found = ops.convert_to_numpy(model(TOKENS[:, :length]))
-        np.testing.assert_allclose(found, whole[:, :length], atol=1e-5 * np.abs(whole).max())
-
-
-def test_places_are_told_apart():
-    """The last token sees the same tokens in another order."""
-    model = tiny(depth=1)
-    first, second = (ops.convert_to_numpy(model(each))[:, -1] for each in (TOKENS, SWAPPED))
-    assert (np.abs(second - first).max(axis=-1) > 1e-3).all()
 
 
 @pytest.mark.parametrize("tied", [False, True])

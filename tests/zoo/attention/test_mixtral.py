@@ -1,4 +1,4 @@
-"""Mixtral: the sizes of its checkpoints, its experts, and that no token sees one behind it."""
+"""Mixtral: the sizes of its checkpoints, and its experts."""
 
 import keras
 import numpy as np
@@ -20,7 +20,6 @@ TINY = {
     "num_experts": 5, "num_experts_per_token": 2, "hidden_width": 12,
 }  # fmt: skip
 TOKENS = np.array([[3, 1, 4, 1, 5], [5, 8, 0, 0, 9]], "int32")
-SWAPPED = TOKENS[:, [1, 0, 2, 3, 4]]
 
 
 def tiny(**arguments):
@@ -92,33 +91,6 @@ def test_training_with_the_loss_that_balances_experts_spreads_them():
     step = gradient_step(compute_loss, routed, keras.optimizers.Adam(0.01))
     losses = [float(step(TOKENS)) for _ in range(60)]
     assert losses[0] > losses[-1] and losses[-1] < 2.15
-
-
-def test_a_later_token_changes_no_earlier_logit():
-    """To the bit."""
-    model = tiny()
-    first = ops.convert_to_numpy(model(TOKENS))
-    for place in range(5):
-        tokens = TOKENS.copy()
-        tokens[:, place] = 7
-        second = ops.convert_to_numpy(model(tokens))
-        np.testing.assert_array_equal(second[:, :place], first[:, :place])
-        assert (np.abs(second - first)[:, place:].max(axis=-1) > 1e-3).all()
-
-
-def test_the_beginning_alone_gives_the_same():
-    model = tiny()
-    whole = ops.convert_to_numpy(model(TOKENS))
-    for length in (1, 3):
-        found = ops.convert_to_numpy(model(TOKENS[:, :length]))
-        np.testing.assert_allclose(found, whole[:, :length], atol=1e-5 * np.abs(whole).max())
-
-
-def test_places_are_told_apart():
-    """The last token sees the same tokens in another order."""
-    model = tiny(depth=1)
-    first, second = (ops.convert_to_numpy(model(each))[:, -1] for each in (TOKENS, SWAPPED))
-    assert (np.abs(second - first).max(axis=-1) > 1e-3).all()
 
 
 def test_fresh_embeddings_are_as_wide_as_the_published():
