@@ -15,12 +15,9 @@ def test_embedded_pictures_are_the_same_everywhere():
     whole = np.concatenate([train_labels, test_labels])
     np.testing.assert_array_equal(np.bincount(whole), [250] * 10)
     assert np.bincount(test_labels).min() > 30
-    assert zlib.crc32(train_labels.tobytes()) == LABELS
+    assert zlib.crc32(train_labels.tobytes()) == 1464498391
     # NumPy's functions may round otherwise elsewhere, and a colour by one with them.
-    assert train.astype("float64").mean() == pytest.approx(MEAN, abs=0.01)
-
-
-LABELS, MEAN = 0x0, 0.0
+    assert train.astype("float64").mean() == pytest.approx(117.669, abs=0.01)
 
 
 def test_a_shape_differs_from_its_background():
@@ -52,7 +49,7 @@ def test_the_middle_of_a_picture_is_taken(size):
     square = pixels[top : top + 64, left : left + 64].astype("float64")
     expected = square.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
     assert found.shape == (32, 32, 3) and found.dtype == "uint8"
-    assert np.abs(found - expected).max() <= 0.51
+    assert np.abs(found - expected).max() <= 1  # columns are rounded, then rows
 
 
 def test_a_picture_of_that_size_stays_as_it_is():
