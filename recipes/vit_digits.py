@@ -43,15 +43,15 @@ class Config:
         seed: decides initial weights, validation part, shuffles, moves and dropout
     """
 
-    epochs: PositiveInt = 40
-    batch_size: PositiveInt = 64
-    learning_rate: PositiveFloat = 1e-3
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 2e-3
     weight_decay: Rate = 0.05
-    patch_size: PositiveInt = 4
+    patch_size: PositiveInt = 7
     width: PositiveInt = 64
-    depth: PositiveInt = 4
+    depth: PositiveInt = 3
     num_heads: PositiveInt = 4
-    dropout_rate: Rate = 0.1
+    dropout_rate: Rate = 0.0
     shift: NonNegativeInt = 2
     seed: Seed = 0
 

@@ -24,7 +24,7 @@ EMBEDDED_CLASSES = (
 MEANS, DEVIATIONS = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 EMBEDDED = "pictures of ten shapes that are drawn here, in place of cifar10's ten kinds of things"
 _SIZE = 32
-_COUNTS = (2000, 500)
+_COUNTS = (1000, 300)
 
 
 def from_tfds():
@@ -36,7 +36,7 @@ def from_tfds():
 
 
 def embedded():
-    """(training, test): 2,000 and 500 pictures, as many of each of ``EMBEDDED_CLASSES``."""
+    """(training, test): 1,000 and 300 pictures, as many of each of ``EMBEDDED_CLASSES``."""
     random = np.random.default_rng(0)
     labels = random.permutation(sum(_COUNTS)) % len(EMBEDDED_CLASSES)
     images = np.stack([_drawn(random, EMBEDDED_CLASSES[label]) for label in labels])

@@ -153,14 +153,14 @@ ROWS = {
         },
     ),
     "resnet_cifar10": Row(
-        short="--epochs 2 --batch-size 150 --learning-rate 0.02",
-        learns=("training_loss", 4.2, 3.2),
+        short="--epochs 2 --batch-size 75 --learning-rate 0.001",
+        learns=("training_loss", 4.0, 3.5),
         curves=["loss", "accuracy"],
         pictures=["confusion", "mistakes", "samples"],
         first_steps={
             "loss": [
-                4.25287676, 2.9781518, 2.65868497, 2.47566152, 2.30429411,
-                2.49576569, 2.33550167, 2.85514617, 2.53632069, 2.3610127,
+                4.01411223, 3.9195718, 3.7708583, 3.51353400, 3.31924076,
+                3.43114000, 2.99773398, 3.07544136, 3.09697946, 3.06536182,
             ],
         },
     ),
@@ -209,15 +209,15 @@ ROWS = {
     "vit_cifar10": Row(
         short=(
             "--epochs 2 --batch-size 50 --patch-size 8 --width 64 --depth 1 --num-heads 2 "
-            "--learning-rate 0.003"
+            "--learning-rate 0.01"
         ),
         learns=("validation_loss", 2.3, 2.1),
         curves=["loss", "accuracy"],
         pictures=["confusion", "mistakes", "samples"],
         first_steps={
             "loss": [
-                2.30556774, 2.29854298, 2.27890682, 2.24418116, 2.16452575,
-                2.05486107, 2.10829091, 2.12957096, 2.01607037, 2.06614447,
+                2.31296890, 2.30944145, 2.28580652, 2.13862526, 2.30132628,
+                2.09572423, 2.18086824, 2.13155484, 1.99406946, 1.95194048,
             ],
         },
     ),
@@ -249,16 +249,8 @@ def run_twice(tmp_path_factory):
     def run(name):
         if name not in folders:
             first = tmp_path_factory.mktemp("first")
-            words = [
-                "run",
-                name,
-                "--data",
-                "embedded",
-                "--runs",
-                str(first),
-                *ROWS[name].short.split(),
-            ]
-            assert command_line.main(words) == 0
+            words = ["run", name, "--data", "embedded", *ROWS[name].short.split()]
+            assert command_line.main([*words, "--runs", str(first)]) == 0
             (folder,) = (first / name).iterdir()
             words = shlex.split(json.loads((folder / "config.json").read_text())["command"])
             assert words[:3] == ["python", "-m", "recipes"]
