@@ -1,7 +1,7 @@
 """A residual network on CIFAR-10, for a GPU.
 
     python -m recipes run resnet_cifar10
-    python -m recipes run resnet_cifar10 --epochs 1        a short run, for a CPU
+    python -m recipes run resnet_cifar10 --epochs 1       a start, for a CPU
 
 He, Zhang, Ren and Sun 2015, "Deep Residual Learning for Image Recognition", arXiv:1512.03385,
 section 4.2: stochastic gradient descent with momentum, 128 images a step; a learning rate of 0.1

@@ -1,7 +1,7 @@
 """A small vision transformer on CIFAR-10, for a GPU.
 
     python -m recipes run vit_cifar10
-    python -m recipes run vit_cifar10 --epochs 1        a short run, for a CPU
+    python -m recipes run vit_cifar10 --epochs 1 --width 128 --depth 2      a start, for a CPU
 
 Hassani, Walton, Shah, Abuduweili, Li and Shi 2021, "Escaping the Big Data Paradigm with Compact
 Transformers", arXiv:2104.05704: ViT (Dosovitskiy et al. 2020, arXiv:2010.11929) is good on small
