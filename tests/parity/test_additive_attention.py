@@ -6,9 +6,6 @@ that layer gives what it gets: then both have one formula. "enc" are our keys, "
 """
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +13,8 @@ from keras import ops
 
 from custom_layers import AdditiveAttention
 from tests.parity.attention_originals import COMPARED, KEY_TIME, KEY_WIDTH, QUERY_WIDTH, UNITS
+from tests.parity.processes import run_originals
 from tests.recurrent import assert_close, outputs_and_gradients
-
-CHECKOUT = Path(__file__).parents[2]
 
 if any(importlib.util.find_spec(each) is None for each in ("speechbrain", "torch")):
     pytestmark = pytest.mark.skip(reason="the original is not installed: speechbrain, torch")
@@ -28,11 +24,7 @@ if any(importlib.util.find_spec(each) is None for each in ("speechbrain", "torch
 def arrays(tmp_path_factory):
     """What the original computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.attention_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("attention_originals", folder)
     return np.load(folder / "additive_attention.npz")
 
 

@@ -5,18 +5,14 @@ with NumPy.
 """
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.parity import conv_lstm_originals as original
+from tests.parity.processes import run_originals
 from tests.recurrent import assert_close, outputs_and_gradients
 from zoo.recurrent.conv_lstm import conv_lstm
-
-CHECKOUT = Path(__file__).parents[2]
 
 if any(importlib.util.find_spec(each) is None for each in ("flax", "jax")):
     pytestmark = pytest.mark.skip(reason="the original is not installed: extra oracles")
@@ -26,11 +22,7 @@ if any(importlib.util.find_spec(each) is None for each in ("flax", "jax")):
 def arrays(tmp_path_factory):
     """What the original computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.conv_lstm_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("conv_lstm_originals", folder)
     return np.load(folder / "conv_lstm.npz")
 
 

@@ -5,9 +5,6 @@ The originals save a checkpoint as their users have it, and ``zoo.load_weights``
 
 import functools
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +15,9 @@ from custom_layers import BatchNormalization, Dropout
 from recipes.training.gradient_step import gradient_step
 from tests.gradients import GradientRecorder
 from tests.parity.originals import CASES, CLASSES, MOMENTUM
+from tests.parity.processes import run_originals
 from zoo.weights.files import read_tensors
 
-CHECKOUT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # of the largest expected value
 
 every_case = pytest.mark.parametrize("name", CASES)
@@ -32,11 +29,7 @@ if any(importlib.util.find_spec(each) is None for each in ("torchvision", "timm"
 def originals(tmp_path_factory):
     """The folder of what the originals computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("originals", folder)
     return folder
 
 

@@ -1,9 +1,6 @@
 """Feedforward networks against torch.nn and the authors' residual network, at random weights."""
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +10,11 @@ from custom_layers import BatchNormalization, Dropout
 from recipes.training.gradient_step import gradient_step
 from tests.gradients import GradientRecorder
 from tests.parity.feedforward_originals import BATCH, SHAPES
+from tests.parity.processes import run_originals
 from zoo.feedforward.mlp import mlp
 from zoo.feedforward.residual_mlp import residual_mlp
 from zoo.initial_weights import seeded
 
-CHECKOUT = Path(__file__).parents[2]
 TOLERANCE = 2e-6  # of the largest expected value
 MODELS = {
     "mlp": (mlp, {"widths": (9, 7), "num_classes": 3}),
@@ -47,11 +44,7 @@ if any(importlib.util.find_spec(each) is None for each in ("torch", "rtdl_revisi
 def originals(tmp_path_factory):
     """The folder of what the originals computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.feedforward_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("feedforward_originals", folder)
     return folder
 
 

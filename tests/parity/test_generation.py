@@ -2,17 +2,13 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 import zoo
 from tests.parity.generation_originals import MAX_LENGTH, NAMES, PROMPTS, START
+from tests.parity.processes import run_originals
 from tests.parity.transformer_originals import CASES
-
-CHECKOUT = Path(__file__).parents[2]
 
 if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "transformers")):
     pytestmark = pytest.mark.skip(reason="the originals are not installed: extra oracles")
@@ -22,11 +18,7 @@ if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "tra
 def originals(tmp_path_factory):
     """The folder of what the originals saved and wrote."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.generation_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("generation_originals", folder)
     return folder
 
 

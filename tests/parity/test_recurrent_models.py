@@ -5,9 +5,6 @@ Padded batches here are packed sequences there, so these are also the numbers of
 
 import functools
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +13,7 @@ from keras import ops
 import zoo
 from recipes.training.gradient_step import gradient_step
 from tests.gradients import GradientRecorder
+from tests.parity.processes import run_originals
 from tests.parity.recurrent_model_originals import (
     CASES,
     CLASSES,
@@ -28,7 +26,6 @@ from tests.parity.recurrent_model_originals import (
     WIDTH,
 )
 
-CHECKOUT = Path(__file__).parents[2]
 TOLERANCE = 2e-6  # of the largest expected value
 
 if importlib.util.find_spec("torch") is None:
@@ -37,19 +34,11 @@ if importlib.util.find_spec("torch") is None:
 every_case = pytest.mark.parametrize("name", NAMES)
 
 
-def run_originals(*arguments):
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.recurrent_model_originals", *map(str, arguments)],
-        cwd=CHECKOUT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-
-
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
     """The folder of what the originals saved and computed."""
     folder = tmp_path_factory.mktemp("originals")
-    run_originals(folder)
+    run_originals("recurrent_model_originals", folder)
     return folder
 
 
@@ -58,7 +47,7 @@ def saved(originals):
     """The same, with what they compute from the weights that the models here saved."""
     for name in NAMES:
         zoo.save_weights(loaded(name, originals), originals / f"{name}.saved.safetensors")
-    run_originals(originals, "saved")
+    run_originals("recurrent_model_originals", originals, "saved")
     return originals
 
 

@@ -1,9 +1,6 @@
 """Sequence-to-sequence networks against PyTorch's, at random weights: values and gradients."""
 
 import importlib.util
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +9,11 @@ from keras import ops
 from recipes.training.gradient_step import gradient_step
 from tests.gradients import GradientRecorder
 from tests.parity import seq2seq_originals as sizes
+from tests.parity.processes import run_originals
 from tests.recurrent import assert_close
 from zoo.recurrent.seq2seq_bahdanau import seq2seq_bahdanau
 from zoo.recurrent.seq2seq_luong import seq2seq_luong
 
-CHECKOUT = Path(__file__).parents[2]
 ARGUMENTS = {
     "source_vocabulary_size": sizes.SOURCE_TOKENS, "target_vocabulary_size": sizes.TARGET_TOKENS,
     "embedding_width": sizes.EMBEDDING, "width": sizes.UNITS, "dropout_rate": 0.0,
@@ -30,11 +27,7 @@ if importlib.util.find_spec("torch") is None:
 def originals(tmp_path_factory):
     """The folder of what the originals computed."""
     folder = tmp_path_factory.mktemp("originals")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.seq2seq_originals", str(folder)], cwd=CHECKOUT,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
+    run_originals("seq2seq_originals", folder)
     return folder
 
 

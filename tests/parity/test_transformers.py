@@ -3,9 +3,6 @@
 import functools
 import importlib.util
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +12,10 @@ import zoo
 from custom_layers import RelativePositionBias
 from recipes.training.gradient_step import gradient_step
 from tests.gradients import GradientRecorder
+from tests.parity.processes import run_originals
 from tests.parity.transformer_originals import CASES, DISTANCES, LENGTHS, TIME
 from zoo.weights.files import read_tensors
 
-CHECKOUT = Path(__file__).parents[2]
 TOLERANCE = 1e-5  # of the largest expected value
 
 if any(importlib.util.find_spec(each) is None for each in ("torch", "timm", "transformers")):
@@ -35,16 +32,8 @@ every_case = pytest.mark.parametrize("name", CASES)
 def originals(tmp_path_factory):
     """The folder of what the originals saved and computed."""
     folder = tmp_path_factory.mktemp("originals")
-    run_originals(folder)
+    run_originals("transformer_originals", folder)
     return folder
-
-
-def run_originals(*folders):
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.parity.transformer_originals", *map(str, folders)],
-        cwd=CHECKOUT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
 
 
 @functools.cache
@@ -126,7 +115,7 @@ def test_transformers_loads_what_is_saved_here(originals, tmp_path):
         shutil.copytree(originals / name, tmp_path / name)
         (tmp_path / name / "model.safetensors").unlink()
         zoo.save_weights(loaded(name, originals), tmp_path / name / "model.safetensors")
-    run_originals(originals, tmp_path)
+    run_originals("transformer_originals", originals, tmp_path)
     for name in names:
         expected = np.load(originals / f"{name}.npz")["outputs"]
         found = np.load(tmp_path / f"{name}.npy")
