@@ -99,10 +99,28 @@ def test_a_checkpoint_and_its_tokenizer(run, checkpoint):
     assert over.test["test_accuracy"] == np.mean(right)
 
 
-def test_tuned_at_the_rate_of_a_checkpoint(run, checkpoint):
+def test_tuned_at_the_rate_of_a_checkpoint(run, checkpoint, monkeypatch):
+    """It grows over a tenth of the steps, then falls; matrices alone decay."""
+    made, step = [], bert_intents.gradient_step
+    monkeypatch.setattr(
+        bert_intents, "gradient_step", lambda loss, *both: made.extend(both) or step(loss, *both)
+    )
     words = [*SIZES, "--epochs", "2", "--weights", checkpoint, "--scratch-learning-rate", "1e-9"]
     _, tuned = run(*words, "--learning-rate", "5e-3")
     assert tuned.steps[-1]["loss"] < tuned.steps[0]["loss"] - 0.3
+
+    model, optimizer = made
+    steps = len(tuned.steps)
+    rates = [float(optimizer._learning_rate(step)) for step in range(steps + 1)]
+    assert rates[0] == 0 and rates[steps] == pytest.approx(0, abs=1e-9)
+    assert max(rates) == rates[steps // 10] == pytest.approx(5e-3)
+    decayed = {each.path for each in model.trainable_variables if optimizer._use_weight_decay(each)}
+    spared = {each.path.rpartition("/")[2] for each in model.trainable_variables} - {
+        path.rpartition("/")[2] for path in decayed
+    }
+    assert spared == {"bias", "gamma", "beta"}
+    assert all(path.endswith(("kernel", "embeddings", "positions")) for path in decayed)
+    assert optimizer.weight_decay == 0.01 and optimizer.global_clipnorm == 1
 
 
 def test_where_the_weights_are_not_installed(run, monkeypatch, capsys):

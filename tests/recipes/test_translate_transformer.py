@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 import zoo
 from recipes import __main__ as command_line
+from recipes import translate_transformer
 from recipes.data import translations
 from recipes.data.vocabulary import pad
 from recipes.training import plots
@@ -69,11 +70,21 @@ def test_it_learns(run, monkeypatch):
     monkeypatch.setattr(
         plots, "alignments", lambda rows: shown.update(alignments=rows) or alignments(rows)
     )
+    made, step = [], translate_transformer.gradient_step
+    monkeypatch.setattr(
+        translate_transformer, "gradient_step",
+        lambda loss, *both: made.extend(both) or step(loss, *both),
+    )  # fmt: skip
     folder, over = run(
         "--epochs", "3", "--learning-rate", "0.01", "--warmup-steps", "60", *SIZES,
         "--dropout-rate", "0.05", "--beam-width", "2",
     )  # fmt: skip
     assert over.test["test_bleu"] > 10 and over.epochs[-1]["validation_bleu"] > 10
+
+    _, optimizer = made
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.98, 1e-9)
+    rate = optimizer._learning_rate
+    assert (rate.learning_rate, rate.steps) == (0.01, min(60, len(over.steps) // 4))
 
     # The saved model and its pieces give the same figures.
     sources, true = (side.tolist() for side in translations.embedded()[2])
