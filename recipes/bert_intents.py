@@ -62,7 +62,7 @@ class Config:
         seed: decides initial weights, shuffles and dropout
     """
 
-    epochs: PositiveInt = 4
+    epochs: PositiveInt = 2
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 2e-4
     scratch_learning_rate: PositiveFloat = 5e-4

@@ -61,7 +61,7 @@ class Config:
         seed: decides initial weights, shuffles and dropout
     """
 
-    epochs: PositiveInt = 20
+    epochs: PositiveInt = 8
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 3e-3
     warmup_steps: PositiveInt = 1000
