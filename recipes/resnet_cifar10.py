@@ -9,7 +9,7 @@ that falls to a tenth after a half and after three quarters of 64,000 steps; ima
 pixels, and mirrored. The paper's test accuracy (table 6) is 91.25% with 20 layers, 92.49% with 32,
 92.83% with 44, 93.03% with 56 and 93.57% with 110.
 
-After the one epoch of the second command, on a 2-core AMD EPYC:
+After the second command, on a 2-core AMD EPYC:
 
                      tensorflow   jax      torch
     test accuracy    45.23%       47.64%   45.12%
