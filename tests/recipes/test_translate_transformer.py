@@ -18,8 +18,9 @@ from recipes.training import plots
 from recipes.training.saved_run import read_run
 from recipes.translate_transformer import WarmUp, learn_pieces, smoothed
 
-SIZES = ["--vocabulary-size", "400", "--width", "32", "--depth", "1", "--num-heads", "2",
-         "--hidden-width", "64"]  # fmt: skip
+LENGTH = 36  # pieces of a sentence; embedded ones have no more
+SIZES = ["--length", str(LENGTH), "--vocabulary-size", "400", "--width", "32", "--depth", "1",
+         "--num-heads", "2", "--hidden-width", "64"]  # fmt: skip
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_it_learns(run, monkeypatch):
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     prompts = [each.ids for each in tokenizer.encode_batch(sources)]
     found = zoo.generate(
-        model, prompts, 48, stop=2, start=1, beam_width=2, length_penalty=0.6,
+        model, prompts, LENGTH, stop=2, start=1, beam_width=2, length_penalty=0.6,
     )  # fmt: skip
     rows = zip(found.tokens.tolist(), found.lengths, strict=True)
     written = [tokenizer.decode(row[:length]).strip() for row, length in rows]
