@@ -342,7 +342,7 @@ def _bar(recipe):
     """A recipe's ``PUBLISHED``, a paper's test accuracy; None where it has none."""
     path = recipes().get(recipe)
     for node in _parsed(path).body if path else []:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "PUBLISHED":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PUBLISHED":
             return ast.literal_eval(node.value)
     return None
 

@@ -11,6 +11,13 @@ train.en, train.de, val.en and so on, such as Multi30k's 29,000 pairs.
 The network is small, as is good for so few sentences (Wu, Kong, Bi, Li and Kong 2021, "Good for
 Misconceived Reasons: An Empirical Revisiting on the Need for Visual Context in Multimodal Machine
 Translation", arXiv:2105.14462, section 4). BLEU is sacrebleu's, of texts as they are.
+
+BLEU on the test part with the defaults, on a 2-core AMD EPYC:
+
+                       tensorflow   jax    torch
+    embedded           100          100    100
+
+The embedded sentences are of a small grammar, far easier than people's.
 """
 
 from dataclasses import dataclass

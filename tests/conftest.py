@@ -29,6 +29,7 @@ def pytest_configure(config):
     are built again and again, and a run that was killed goes on in another process.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as recipes/__main__.py does, and why
     if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
     folder = tempfile.TemporaryDirectory(prefix="jax-compiled-", ignore_cleanup_errors=True)

@@ -364,6 +364,18 @@ def test_an_error_leaves_a_process_with_its_code_and_nothing_on_stdout():
     assert failed.stderr == "error: there is no recipe 'cnn_minst': did you mean cnn_mnist?\n"
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("2", "2")])
+def test_tensorflow_runs_one_operation_after_the_other(given, expected, monkeypatch, tmp_path):
+    """So that it adds up gradients in one order; unless a user says otherwise."""
+    monkeypatch.setenv("KERAS_BACKEND", BACKEND)
+    monkeypatch.delenv("TF_NUM_INTEROP_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("TF_NUM_INTEROP_THREADS", given)
+    words = ["run", "gan_mixture", "--epochs", "1", "--runs", str(tmp_path)]
+    assert command_line.main(words) == 0
+    assert os.environ["TF_NUM_INTEROP_THREADS"] == expected
+
+
 def test_default_backend_is_keras_own(monkeypatch, tmp_path):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
