@@ -241,8 +241,8 @@ def _use_backend(backend, recipe):
         )
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
-    # One operation after the other, each on all cores. Where several run at once, TensorFlow adds up
-    # three or more gradients of a tensor in an order that varies from run to run, on a CPU too.
+    # One operation after the other, each on all cores. Where several run at once, TensorFlow adds
+    # up three or more gradients of a tensor in an order that varies, on a CPU too.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
