@@ -35,7 +35,7 @@ OPTIONS = {
     "lstm_forecast": ["--epochs", "2", "--batch-size", "32", "--lookback", "24"],
     "lstm_intents": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
     "lstm_names": ["--epochs", "2", "--batch-size", "96", "--width", "32"],
-    "resnet_cifar10": ["--epochs", "2", "--batch-size", "150", "--learning-rate", "0.01"],
+    "resnet_cifar10": ["--epochs", "2", "--batch-size", "150", "--learning-rate", "0.001"],
     "seq2seq_dates": ["--epochs", "2", "--batch-size", "2000", "--width", "8"],
     "tagger": ["--epochs", "2", "--batch-size", "200", "--length", "5"],
     "translate_transformer": [
