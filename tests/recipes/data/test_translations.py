@@ -103,7 +103,7 @@ def test_the_checksum_of_a_folder_tells_of_its_files(tmp_path):
     for change in (
         lambda: None,
         lambda: (folder / "val.de").write_text("w\n"),
-        lambda: (folder / "test.de").rename(folder / "test_2.de"),
+        lambda: (folder / "val.en").rename(folder / "val_2.en"),  # still the last
     ):
         change()
         checksums.append(sources.load(translations, "auto", str(folder))[1]["checksum"])
