@@ -36,6 +36,8 @@ RESULTS = CHECKOUT / "docs" / "results"
 CURVES = CHECKOUT / "docs" / "curves"
 BENCHMARKS = CHECKOUT / "benchmarks" / "results"
 SIDES = {"ours": "ours", "theirs": "bare Keras"}
+# Recipes that try a statement: what they find has a table of its own.
+STUDY = "study_"
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
@@ -95,6 +97,24 @@ def _publishable(run):
     return {**kept, "test": run.test}
 
 
+def statement_table(results=RESULTS):
+    """Every statement that a study tries, and what it found on each backend."""
+    found = {}  # (study, statement): {backend: verdict}
+    for result in _read(results):
+        for statement, each in result.get("verdicts", {}).items():
+            cells = found.setdefault((result["recipe"], statement), {})
+            cells[result["options"]["backend"]] = each["verdict"]
+    order = {name: place for place, name in enumerate(recipes())}
+    rows = sorted(found.items(), key=lambda row: order.get(row[0][0], len(order)))
+    return _table(
+        ["statement", "study", *TITLES.values()],
+        [
+            [statement, f"[`{study}`](recipes/{study}.py)", *_by_backend(cells)]
+            for (study, statement), cells in rows
+        ],
+    )
+
+
 def model_table():
     """Every file of the catalog with its title, source, and models with their parameters."""
     rows = {}  # path: (title and source, [names and parameters])
@@ -119,6 +139,7 @@ def recipe_table():
         [
             [f"[`{name}`](recipes/{path.name})", ast.get_docstring(_parsed(path)).split("\n")[0]]
             for name, path in recipes().items()
+            if not name.startswith(STUDY)
         ],
     )
 
@@ -130,6 +151,8 @@ def result_table(results=RESULTS):
     """
     published, bars = {}, {}  # (recipe, source, figure): {backend: value}, the paper's
     for result in _read(results):
+        if result["recipe"].startswith(STUDY):
+            continue
         recipe, source = result["recipe"], result["data"]["description"].partition(":")[0]
         shares = [name for name in result["test"] if is_share_right(name)]
         for name in shares or result["test"]:
@@ -298,6 +321,7 @@ PARTS = {
         "models": model_table,
         "recipes": recipe_table,
         "results": result_table,
+        "statements": statement_table,
         "curves": partial(curve_table, only="cnn_mnist", pictures="docs/curves/"),
         "steps": step_table,
         "machine": machine,

@@ -74,6 +74,8 @@ def test_published_runs_are_of_a_commit_and_of_options_that_the_header_names():
 
 def test_the_header_of_a_recipe_has_its_published_figures():
     for result in tables._read(tables.RESULTS):
+        if result["recipe"].startswith(tables.STUDY):
+            continue  # has verdicts, which are in a table
         header = tables.recipes()[result["recipe"]].read_text("utf-8").split('"""')[1]
         told = ("accuracy", "bleu", "exact_match", "low_mode", "mae", "mse")
         names = [name for name in result["test"] if name.endswith(told)]
@@ -116,6 +118,25 @@ def test_without_an_accuracy_all_figures_are_shown(tmp_path, results):
     shown = tables.result_table(results)
     assert "| test loss |  | 0.1 |  |" in shown
     assert "| test gap |  | 2 |  |" in shown
+
+
+def test_a_study_has_its_verdicts_in_a_table_of_statements(tmp_path, results):
+    for backend, verdict in (("jax", "holds"), ("torch", "does not hold")):
+        verdicts = {
+            "Rain is wet": {"verdict": verdict, "measured": "3 of 4"},
+            "Snow is warm": {"verdict": "not measured", "measured": "no snow"},
+        }
+        changes = {"recipe": "study_weather", "options": {"backend": backend}}
+        folder = write_run(tmp_path / backend, {"test_loss": 0.1}, verdicts=verdicts, **changes)
+        tables.publish(folder, results)
+    study = "[`study_weather`](recipes/study_weather.py)"
+    assert tables.statement_table(results).splitlines() == [
+        "| statement | study | TensorFlow | JAX | PyTorch |",
+        "| --- | --- | --- | --- | --- |",
+        f"| Rain is wet | {study} |  | holds | does not hold |",
+        f"| Snow is warm | {study} |  | not measured | not measured |",
+    ]
+    assert "study_weather" not in tables.result_table(results)
 
 
 def test_publishing_again_replaces_the_run_of_the_same_backend_and_data(tmp_path, results):

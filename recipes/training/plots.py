@@ -367,6 +367,76 @@ def lines(values, x_label, y_label):
     return figure
 
 
+@_styled
+def graphs(panels, x_label, y_label="", logarithmic=""):
+    """Lines over any x, a panel below the other.
+
+    Args:
+        panels: {title: {label: (x, y)}}, two sequences of one length. A label keeps its colour
+            from panel to panel; a label that begins with "_" is in no legend.
+        x_label, y_label: of all panels.
+        logarithmic: "x", "y" or "xy": these axes, where all values are positive.
+    """
+    figure = _figure(4.8, 0.5 + 2.5 * len(panels))
+    rows = figure.subplots(len(panels), squeeze=False)[:, 0]
+    labels = list(dict.fromkeys(label for panel in panels.values() for label in panel))
+    for axes, (title, panel) in zip(rows, panels.items(), strict=True):
+        for label, (x, y) in panel.items():
+            marker = "o" if len(x) < 20 else None
+            color = _COLORS[labels.index(label) % len(_COLORS)]
+            _plot(axes, (x, y), color=color, label=label, marker=marker, markersize=4)
+        for axis in logarithmic:
+            drawn = [getattr(line, f"get_{axis}data")() for line in axes.get_lines()]
+            if min(map(min, drawn)) > 0:
+                getattr(axes, f"set_{axis}scale")("log")
+        axes.set_title(title)
+        axes.set_ylabel(y_label)
+        axes.grid()
+        if any(not label.startswith("_") for label in panel):
+            axes.legend(fontsize="small")
+    rows[-1].set_xlabel(x_label)
+    return figure
+
+
+@_styled
+def decisions(panels):
+    """Points of the plane in the colours of their classes, on what was decided for their places.
+
+    Args:
+        panels: {title: (points (N, 2), labels (N,) of 0 and 1, decide)}; ``decide`` takes points
+            (M, 2) and returns (M,) numbers, which are positive for class 1.
+    """
+    figure = _figure(4.8, 2.4 * -(-len(panels) // 2))
+    cells = figure.subplots(-(-len(panels) // 2), 2, squeeze=False).ravel()
+    for axes in cells[len(panels) :]:
+        axes.remove()
+    for axes, (title, (points, labels, decide)) in zip(cells, panels.items(), strict=False):
+        low, high = points.min(axis=0), points.max(axis=0)
+        margin = 0.25 * (high - low)
+        sides = [np.linspace(*ends, 120) for ends in zip(low - margin, high + margin, strict=True)]
+        x, y = np.meshgrid(*sides)
+        places = np.stack([x.ravel(), y.ravel()], axis=1).astype(points.dtype)
+        is_one = np.asarray(decide(places)).reshape(x.shape) > 0
+        axes.contourf(x, y, is_one, levels=[-0.5, 0.5, 1.5], colors=[_RED, _BLUE], alpha=0.25)
+        for label, color in enumerate((_RED, _BLUE)):
+            axes.scatter(*points[labels == label].T, color=color, s=80 if len(points) < 9 else 9)
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+@_styled
+def bars(values, x_label):
+    """A bar for each: {label: value}, the first above."""
+    figure = _figure(4.8, 0.7 + 0.3 * len(values))
+    axes = figure.add_subplot()
+    drawn = axes.barh(list(values), list(values.values()), color=_BLUE)
+    axes.bar_label(drawn, fmt="{:.3g}", padding=3)
+    axes.margins(x=0.15)
+    axes.invert_yaxis()
+    axes.set_xlabel(x_label)
+    return figure
+
+
 def _transparent_to(color):
     """A colormap, of which 0 shows the page."""
     from matplotlib.colors import LinearSegmentedColormap

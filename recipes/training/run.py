@@ -268,6 +268,19 @@ class Run:
         save_picture(figure, self.folder / f"{name}.png")
         self._describe(pictures={**self._description["pictures"], f"{name}.png": caption})
 
+    def verdict(self, statement, holds, measured):
+        """Says whether a statement holds here: prints it, and puts it into the report.
+
+        Args:
+            statement: a sentence, such as "Dropout narrows the gap between training and test".
+            holds: whether the figures bear it out; None where they cannot be measured here.
+            measured: the figures and the threshold, or why they cannot be measured: a phrase.
+        """
+        verdict = "not measured" if holds is None else "holds" if holds else "does not hold"
+        found = {"verdict": verdict, "measured": measured}
+        self._describe(verdicts={**self._description.get("verdicts", {}), statement: found})
+        print(f"{verdict}: {statement} ({measured})", flush=True)
+
     def __enter__(self):
         self._interrupts.__enter__()
         return self

@@ -499,8 +499,74 @@ def test_lines_count_from_1_and_begin_at_zero():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("ahead", "error")
 
 
+def test_graphs_have_a_panel_for_each_title():
+    x = np.arange(1.0, 31)
+    figure = plots.graphs(
+        {"first": {"a": (x, 2 * x), "_b": (x[:3], -x[:3])}, "second": {"_b": (x, x**2)}},
+        "width", "error", logarithmic="xy",
+    )  # fmt: skip
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["first", "second"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["error", "error"]
+    assert (first.get_xlabel(), second.get_xlabel()) == ("", "width")
+    a, b = first.get_lines()
+    assert points(a) == np.stack([x, 2 * x], axis=1).tolist()
+    assert (a.get_marker(), b.get_marker()) == ("None", "o")
+    assert a.get_color() != b.get_color() == second.get_lines()[0].get_color()
+    assert legend(first) == ["a"] and second.get_legend() is None
+    assert (first.get_xscale(), first.get_yscale()) == ("log", "linear")  # -1 has no logarithm
+    assert (second.get_xscale(), second.get_yscale()) == ("log", "log")
+    (axes,) = plots.graphs({"": {"a": (x, x)}}, "width").axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
+
+
+def test_decisions_are_drawn_below_the_points():
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], "float32")
+    labels = np.array([0, 0, 0, 1])
+    figure = plots.decisions(
+        {
+            "and": (corners, labels, lambda places: places.sum(axis=1) - 1.5),
+            "never": (corners, labels, lambda places: places[:, 0] * 0 - 1),
+            "x": (corners, labels, lambda places: places[:, 0] - 0.5),
+        }
+    )
+    assert [axes.get_title() for axes in figure.axes] == ["and", "never", "x"]
+    for axes, shares in zip(figure.axes, ([7 / 9, 2 / 9], [1, 0], [0.5, 0.5]), strict=True):
+        filled, zeros, ones = axes.collections
+        assert zeros.get_offsets().tolist() == corners[:3].tolist()
+        assert ones.get_offsets().tolist() == corners[3:].tolist()
+        areas = [
+            sum(abs(polygon_area(each)) for each in path.to_polygons())
+            for path in filled.get_paths()
+        ]
+        found = np.array([*areas, 0.0][:2]) / 1.5**2
+        np.testing.assert_allclose(found, shares, atol=0.03)
+        assert to_hex(zeros.get_facecolor()[0]) == plots._RED
+        assert to_hex(ones.get_facecolor()[0]) == plots._BLUE
+
+
+def polygon_area(corners):
+    x, y = np.asarray(corners).T
+    return 0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))
+
+
+def test_bars_have_their_values():
+    (axes,) = plots.bars({"majority": 0.125, "linear": 0.5}, "accuracy").axes
+    assert [bar.get_width() for bar in axes.patches] == [0.125, 0.5]
+    assert [text.get_text() for text in axes.texts] == ["0.125", "0.5"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["majority", "linear"]
+    assert axes.yaxis_inverted()
+    assert axes.get_xlabel() == "accuracy"
+
+
 def figures(result):
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
     return {
+        "graphs": plots.graphs({"one": {"a": ([1, 2], [3, 4])}, "two": {}}, "x"),
+        "decisions": plots.decisions(
+            {"one": (corners, np.array([0, 1, 1, 0]), lambda places: places[:, 0] - 0.5)}
+        ),
+        "bars": plots.bars({"one": 1.0, "two": 0.25}, "accuracy"),
         "one run": plots.curves({"one": RUN})["loss"],
         "eight runs": plots.curves({str(i): RUN for i in range(8)})["loss"],
         "confusion matrix": plots.confusion_matrix(result),

@@ -136,6 +136,20 @@ def test_a_report_shows_the_command_and_how_to_load_the_model(page):
     assert 'keras.models.load_model("model.keras")' in load
 
 
+def test_a_report_shows_the_verdicts_of_a_study(tmp_path, page):
+    assert "Statements" not in page.texts("h2")
+    verdicts = {
+        "Water is wet": {"verdict": "holds", "measured": "3 of 3"},
+        "Ice < water": {"verdict": "does not hold", "measured": "1 < 2"},
+    }
+    page = report(tmp_path / "run", verdicts=verdicts)
+    assert page.texts("h2")[0] == "Statements"
+    assert page.tables()[0] == [
+        ["holds", "Water is wet", "3 of 3"],
+        ["does not hold", "Ice < water", "1 < 2"],
+    ]
+
+
 def test_a_report_escapes_what_it_shows(html):
     assert "'&lt;b&gt;&amp;'" in html.replace("&#39;", "'")
     assert html.count("Wrong &amp; &lt;sure&gt;.") == 2

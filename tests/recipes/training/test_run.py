@@ -272,6 +272,25 @@ def test_config_records_data_model_and_pictures_when_there_are_some(tmp_path):
     assert report.index("Another.") < report.index("A picture.")
 
 
+def test_verdicts_are_printed_and_recorded_in_their_order(tmp_path, capsys):
+    with start(tmp_path) as run:
+        assert "verdicts" not in json.loads((run.folder / "config.json").read_text())
+        train(run)
+        run.verdict("Water is wet", np.bool_(True), "3 of 3")
+        run.verdict("Ice is warm", False, "0 of 3, 2 would do")
+        run.verdict("Steam is loud", None, "no kettle here")
+    expected = {
+        "Water is wet": {"verdict": "holds", "measured": "3 of 3"},
+        "Ice is warm": {"verdict": "does not hold", "measured": "0 of 3, 2 would do"},
+        "Steam is loud": {"verdict": "not measured", "measured": "no kettle here"},
+    }
+    recorded = json.loads((run.folder / "config.json").read_text())["verdicts"]
+    assert list(recorded.items()) == list(expected.items())
+    lines = capsys.readouterr().out.splitlines()
+    for statement, found in expected.items():
+        assert f"{found['verdict']}: {statement} ({found['measured']})" in lines
+
+
 def test_the_folder_holds_whole_files_only(tmp_path):
     with start(tmp_path) as run:
         train(run)
