@@ -109,10 +109,16 @@ list:
 
 test: $(TESTED:%=test-%)
 
+PROCESSES := -n 2 --dist loadfile --no-loadscope-reorder
+# Of several backends, all but the last leave out what computes nothing on one.
+ifneq ($(filter test,$(MAKECMDGOALS)),)
+once = $(if $(filter-out $(lastword $(TESTED)),$*),-m "not any_backend" )
+endif
+
 # $$ waits until % is known.
 .SECONDEXPANSION:
 $(BACKENDS:%=test-%): test-%: $$(call backend,$$*) $$(call tools,$$*) $$(oracles)
-	KERAS_BACKEND=$* $(call python,$*) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	KERAS_BACKEND=$* $(call python,$*) -m pytest $(PROCESSES) $(once)$(ARGS)
 
 kills: name-needed $(call backend,$(BACKEND)) $(call tools,$(BACKEND))
 	@KERAS_BACKEND=$(BACKEND) $(call python,$(BACKEND)) -m tests.kills --recipe $(NAME) \

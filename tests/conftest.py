@@ -1,4 +1,4 @@
-"""For all tests: Ctrl-C, what JAX compiles, and which of them are first."""
+"""For all tests: Ctrl-C, what JAX compiles, which are first, and which need one backend only."""
 
 import os
 import signal
@@ -19,6 +19,23 @@ FIRST = [
     TESTS / "benchmarks/test_every_benchmark.py",
     TESTS / "parity/test_convolutional.py",
 ]
+# What nothing is computed for on a backend: marked any_backend, and tested on the last that `make
+# test` has.
+ANY_BACKEND = [
+    *(TESTS / "docs").iterdir(),
+    *(TESTS / "recipes/data").iterdir(),
+    *(
+        TESTS / f"recipes/training/test_{name}.py"
+        for name in (
+            "curves", "event_files", "folder", "interrupts", "plots", "progress", "report",
+            "saved_run",
+        )
+    ),
+    *(TESTS / f"test_{name}.py" for name in ("extras", "makefile", "structure", "tables")),
+    TESTS / "zoo/convolutional/test_full_size.py",
+    TESTS / "zoo/test_catalog.py",
+    TESTS / "zoo/weights/test_files.py",
+]  # fmt: skip
 
 
 def pytest_configure(config):
@@ -41,3 +58,6 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: FIRST.index(item.path) if item.path in FIRST else len(FIRST))
+    for item in items:
+        if item.path in ANY_BACKEND:
+            item.add_marker("any_backend")

@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,45 @@ def kill(moment, *words):
     child.stdout.close()
 
 
+class Killed(BaseException):
+    """Ends a run as SIGKILL does: nothing more is saved."""
+
+
+def kill_here(step, folder, runs):
+    """Begins a run in this process by the command that another recorded; kills it in a step.
+
+    It is as good for what a recipe forgets, and no process has to start.
+
+    Args:
+        step: the step, from 1.
+        folder: the folder of the other run.
+        runs: where the new one goes; its folder is returned.
+    """
+    import pytest
+
+    from recipes.__main__ import main
+    from recipes.training.run import Run
+
+    words = shlex.split(json.loads((folder / "config.json").read_text("utf-8"))["command"])
+    assert words[:3] == ["python", "-m", "recipes"]
+    words[words.index("--runs") + 1] = str(runs)
+    words[words.index("--checkpoint-seconds") + 1] = "0.001"
+    log, left = Run.log, step
+
+    def logging(self, **values):
+        nonlocal left
+        left -= not any(value.startswith("validation_") for value in values)
+        if left == 0:
+            raise Killed
+        log(self, **values)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Run, "log", logging)
+        main(words[3:])
+    (killed,) = runs.glob("*/*")
+    return killed
+
+
 def trained(folder):
     """What two runs that are one share: (metrics, last checkpoint, weights of the model)."""
     import keras
@@ -61,6 +101,18 @@ def trained(folder):
     weights = keras.models.load_model(folder / "model.keras").get_weights()
     metrics = (folder / "metrics.jsonl").read_bytes()
     return metrics, tensors, [(each.dtype, each.tobytes()) for each in weights]
+
+
+def assert_same(folder, undisturbed):
+    """That a run which went on has left what one has that nobody disturbed."""
+    from tests import event_reader
+
+    assert trained(folder) == trained(undisturbed)
+    scalars = [event_reader.scalars(each / "tensorboard") for each in (folder, undisturbed)]
+    assert scalars[0] == scalars[1]
+    assert "not over" not in (folder / "report.html").read_text("utf-8")
+    names = [{path.name for path in each.iterdir()} for each in (folder, undisturbed)]
+    assert names[0] == names[1]
 
 
 def _stop_at(moment):

@@ -1,7 +1,5 @@
 """One contract for all studies: what each finds at a fixed seed, on every backend."""
 
-import json
-import shlex
 from typing import NamedTuple
 
 import keras
@@ -9,7 +7,7 @@ import pytest
 
 from recipes import __main__ as command_line
 from recipes.training.saved_run import read_run
-from tests.kills import kill, trained
+from tests.kills import assert_same, kill_here
 from tests.page import Page
 
 BACKEND = keras.backend.backend()
@@ -28,7 +26,8 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
+    "study_losses": Row("--epochs 80", ["holds"] * 8),
+    "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
 
@@ -80,15 +79,9 @@ def test_the_report_has_the_verdicts_and_the_pictures(run_of, name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_that_was_killed_goes_on_to_the_same_bits(run_of, name, tmp_path):
-    """By the command that the run recorded, in a process of its own."""
     folder = run_of(name)
-    words = shlex.split(json.loads((folder / "config.json").read_text())["command"])[3:]
-    words[words.index("--runs") + 1] = str(tmp_path)
-    words[words.index("--checkpoint-seconds") + 1] = "0.001"
-    kill("training:4", *words)
-    (killed,) = (tmp_path / name).iterdir()
+    killed = kill_here(4, folder, tmp_path)
     assert command_line.main(["resume", str(killed)]) == 0
-    assert (killed / "metrics.jsonl").read_bytes() == (folder / "metrics.jsonl").read_bytes()
-    assert trained(killed) == trained(folder)
+    assert_same(killed, folder)
     found, expected = read_run(killed).description, read_run(folder).description
     assert found["verdicts"] == expected["verdicts"]
