@@ -96,10 +96,10 @@ def _parser():
     command.add_argument("options", nargs=argparse.REMAINDER, metavar="[--backend other]")
     command.set_defaults(function=_resume)
 
-    command = commands.add_parser("predict", help="what the model of a run says of pictures")
+    command = commands.add_parser("predict", help="what the model of a run says of new files")
     command.add_argument("--backend", default=default_backend())
     command.add_argument("run", metavar="RUN", help="a run folder")
-    command.add_argument("files", nargs="+", metavar="FILE", help="a picture")
+    command.add_argument("files", nargs="+", metavar="FILE", help="a picture, or a table")
     command.set_defaults(function=_predict)
 
     command = commands.add_parser("report", help="write the report of a run again")
@@ -190,11 +190,15 @@ def _predict(command):
 
     from recipes.training.predict import predict
 
-    width = max(map(len, command.files))
-    for file, classes in zip(command.files, predict(run, command.files), strict=True):
-        (name, probability), *others = classes
+    said = predict(run, command.files)
+    width = max(len(what) for what, _ in said)
+    for what, found in said:
+        if isinstance(found, float):
+            print(f"{what:{width}}  {found:.6g}")
+            continue
+        (name, probability), *others = found
         rest = ", ".join(f"{other} {share:.1%}" for other, share in others)
-        print(f"{file:{width}}  {name}  {probability:.1%}  (then {rest})")
+        print(f"{what:{width}}  {name}  {probability:.1%}  (then {rest})")
 
 
 def _report(command):

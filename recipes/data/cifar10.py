@@ -9,9 +9,9 @@ say nothing of CIFAR-10's figures.
 import colorsys
 
 import numpy as np
-from PIL import Image
 
 from recipes.data import tfds_arrays
+from recipes.data.picture_file import square
 
 NAME = "cifar10"
 CLASSES = (
@@ -51,10 +51,7 @@ def from_picture(picture):
     Args:
         picture: a ``PIL.Image`` in RGB. Of one that is no square the middle is taken.
     """
-    side = min(picture.size)
-    left, top = ((length - side) // 2 for length in picture.size)
-    square = picture.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((_SIZE, _SIZE), Image.Resampling.BOX), "uint8")
+    return square(picture, _SIZE)
 
 
 def _drawn(random, shape):

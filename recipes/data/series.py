@@ -7,14 +7,9 @@ Transformer for Long Sequence Time-Series Forecasting", arXiv:2012.07436, sectio
 one array of float32 (rows, series); the parts follow each other in time, without a gap.
 """
 
-import csv
-import gzip
-import math
-import zlib
-from pathlib import Path
-
 import numpy as np
 
+from recipes.data import csv_file
 from recipes.training.errors import InputError
 
 NAME = "series"
@@ -43,13 +38,10 @@ def from_file(path):
         ValueError: there is no column of numbers, one has a value that is no number, or never
             changes in the training part, or there are too few rows.
     """
-    header, *rows = _read(path)
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"row {number} has {len(row)} values, and the first row {len(header)}")
+    header, rows = csv_file.read_rows(path)
     columns = {}
     for place, name in enumerate(header):
-        numbers = [_number(row[place]) for row in rows]
+        numbers = [csv_file.number(row[place]) for row in rows]
         found = np.isfinite(numbers)
         if found.all():
             columns[name, place] = numbers
@@ -101,28 +93,6 @@ def windows(parts, lookback, horizon):
         whole = np.ascontiguousarray(whole.swapaxes(1, 2))  # (N, lookback + horizon, series)
         made.append((whole[:, :lookback], whole[:, lookback:]))
     return tuple(made)
-
-
-def _read(path):
-    """The rows of a file of commas, compressed or not, without those that are empty."""
-    open_text = gzip.open if Path(path).suffix == ".gz" else open
-    try:
-        with open_text(path, "rt", encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (EOFError, zlib.error, csv.Error) as error:
-        raise ValueError(f"it is damaged: {error}") from None
-    if not rows:
-        raise ValueError("it is empty")
-    if all(math.isfinite(_number(cell)) for cell in rows[0]):
-        raise ValueError("its first row has numbers, and must name the columns")
-    return rows
-
-
-def _number(text):
-    try:
-        return float(text.replace("_", "-"))  # 2020_01_01, which Python takes for a number
-    except ValueError:
-        return math.nan
 
 
 def _split(values, ends=None):

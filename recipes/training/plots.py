@@ -137,8 +137,13 @@ def _make_logarithmic(axes):
 
 
 @_styled
-def confusion_matrix(result):
-    """Counts of (true, predicted) classes of a ``Classification``; mistakes are coloured."""
+def confusion_matrix(result, names=None):
+    """Counts of (true, predicted) classes of a ``Classification``; mistakes are coloured.
+
+    Args:
+        result: the ``Classification``.
+        names: of the classes; None shows their numbers.
+    """
     counts = result.confusion
     classes = range(len(counts))
     wrong = counts - np.diag(np.diag(counts))
@@ -151,8 +156,9 @@ def confusion_matrix(result):
                 weight = "bold" if true == predicted else "normal"
                 text = str(counts[true, predicted])
                 axes.text(predicted, true, text, ha="center", va="center", weight=weight)
-    axes.set_xticks(classes)
-    axes.set_yticks(classes)
+    names = names or list(map(str, classes))
+    axes.set_xticks(classes, names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(classes, names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return figure
@@ -241,7 +247,7 @@ def mistakes(result, names=None):
 
     Args:
         result: the ``Classification``, of images or of texts.
-        names: of the classes, for texts.
+        names: of the classes; None, for images, shows their numbers.
     """
     wrong = np.flatnonzero(result.predicted != result.labels)
     return _inputs(result, wrong[np.argsort(-result.confidence[wrong], kind="stable")], names)
@@ -257,7 +263,7 @@ def samples(result, names=None):
 def _inputs(result, indices, names):
     indices = indices[:_SAMPLES]
     if result.inputs.dtype.kind != "U":
-        return _images(result, indices)
+        return _images(result, indices, names or range(result.logits.shape[-1]))
     rows = []
     for index in indices:
         predicted, true = result.predicted[index], result.labels[index]
@@ -270,7 +276,7 @@ def _inputs(result, indices, names):
 
 
 @_styled
-def _images(result, indices):
+def _images(result, indices, names):
     """Images with their predicted class, its probability and the true class."""
     rows = max(1, -(-len(indices) // _SAMPLES_A_ROW))
     figure = _figure(4.8, 1.6 * rows)
@@ -282,11 +288,25 @@ def _images(result, indices):
         axes.set_axis_off()
         right = result.predicted[index] == result.labels[index]
         axes.set_title(
-            f"{result.predicted[index]} ({result.confidence[index]:.0%})\n"
-            f"true: {result.labels[index]}",
+            f"{names[result.predicted[index]]} ({result.confidence[index]:.0%})\n"
+            f"true: {names[result.labels[index]]}",
             color=_GREEN if right else _RED,
             fontsize=9,
         )
+    return figure
+
+
+@_styled
+def agreement(true, predicted):
+    """Amounts (N,) that were predicted, over what they are; a line where both are equal."""
+    figure = _figure(4.8, 4.5)
+    axes = figure.add_subplot()
+    ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
+    axes.plot(ends, ends, color=_INK)
+    axes.plot(true, predicted, ".", color=_BLUE, markersize=3)
+    axes.set_xlabel("true")
+    axes.set_ylabel("predicted")
+    axes.grid()
     return figure
 
 

@@ -65,6 +65,14 @@ ROWS = {
             ],
         },
     ),
+    "cnn_images": Row(
+        short="--epochs 2 --image-size 8 --batch-size 100",
+        learns=("training_loss", 2.5, 2.2),
+        curves=["loss", "accuracy"],
+        pictures=["confusion", "mistakes", "samples"],
+        files=("classes.json",),
+        first_steps={"loss": []},
+    ),
     "cnn_mnist": Row(
         short="--epochs 2 --batch-size 600",
         learns=("training_loss", 3.6, 2.6),
@@ -158,6 +166,14 @@ ROWS = {
                 3.03299570, 3.07081056, 3.00417709, 2.98853469, 2.99706936,
             ],
         },
+    ),
+    "mlp_tabular": Row(
+        short="--epochs 2 --batch-size 40 --width 32",
+        learns=("validation_loss", 0.7, 0.5),
+        curves=["loss", "accuracy"],
+        pictures=["confusion"],
+        files=("columns.json",),
+        first_steps={"loss": []},
     ),
     "resnet_cifar10": Row(
         short="--epochs 2 --batch-size 75 --learning-rate 0.001",

@@ -323,6 +323,27 @@ def test_confusion_matrix_has_true_classes_as_rows(result):
     assert bold == {(0, 0), (1, 1), (2, 2)}
 
 
+def test_confusion_matrix_with_the_names_of_classes(result):
+    (axes,) = plots.confusion_matrix(result, ["cat", "dog", "owl"]).axes
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["cat", "dog", "owl"]
+
+
+def test_samples_of_images_with_the_names_of_classes(result):
+    figure = plots.samples(result, ["cat", "dog", "owl"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[1].startswith("dog (") and titles[1].endswith("true: dog")
+    assert titles[5].startswith("dog (") and titles[5].endswith("true: owl")
+
+
+def test_agreement_is_predicted_over_true():
+    (axes,) = plots.agreement(np.array([1.0, 4]), np.array([2.0, 3])).axes
+    line, found = axes.get_lines()
+    assert points(line) == [[1, 1], [4, 4]]
+    assert points(found) == [[1, 2], [4, 3]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("true", "predicted")
+
+
 def test_confusion_matrix_colours_mistakes_only():
     labels = np.array([0] * 9 + [1] * 3)
     logits = np.eye(2)[[0] * 5 + [1] * 4 + [1, 1, 0]]
@@ -570,6 +591,8 @@ def figures(result):
         "one run": plots.curves({"one": RUN})["loss"],
         "eight runs": plots.curves({str(i): RUN for i in range(8)})["loss"],
         "confusion matrix": plots.confusion_matrix(result),
+        "confusion of names": plots.confusion_matrix(result, ["yes", "no", "maybe"]),
+        "agreement": plots.agreement(np.arange(3.0), np.arange(3.0)),
         "mistakes": plots.mistakes(result),
         "no mistakes": plots.mistakes(classification([0], [1])),
         "samples": plots.samples(result),

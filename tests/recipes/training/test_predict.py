@@ -97,7 +97,9 @@ def test_a_digit_of_the_test_part_gives_what_the_model_gives(folder, model, digi
     files = save(tmp_path, map(Image.fromarray, digits))
     expected = probabilities(model, digits)
     assert len(set(expected.argmax(axis=-1))) == 10
-    assert_equal_to(expected, predict(read_run(folder), files))
+    said = predict(read_run(folder), files)
+    assert [file for file, _ in said] == files
+    assert_equal_to(expected, [classes for _, classes in said])
 
 
 def test_pictures_of_other_kinds_give_what_the_same_digit_gives(folder, model, digits, tmp_path):
@@ -138,7 +140,7 @@ def test_pictures_of_other_kinds_give_what_the_same_digit_gives(folder, model, d
     add("P", palette, transparency=255)  # white is nothing
     as_paper.append(as_paper[0])
 
-    found = predict(read_run(folder), files)
+    found = [classes for _, classes in predict(read_run(folder), files)]
     assert_equal_to(probabilities(model, as_it_is + as_paper), found)
 
 
@@ -151,7 +153,7 @@ def test_photographs_have_the_classes_of_their_digits(folder, model, digits, tmp
         exif[0x0112] = 6
         files.append(tmp_path / f"{number}.jpg")
         photograph.rotate(90, expand=True).save(files[-1], quality=80, exif=exif)
-    found = [int(classes[0][0]) for classes in predict(read_run(folder), files)]
+    found = [int(classes[0][0]) for _, classes in predict(read_run(folder), files)]
     expected = probabilities(model, digits).argmax(axis=-1)
     assert np.mean(found == expected) >= 0.9
 
@@ -268,8 +270,8 @@ def test_what_is_no_run_folder(tmp_path, png, fails):
 def test_a_run_that_was_not_trained_on_pictures(tmp_path, png, fails, data, trained_on):
     run = toy_run.write(tmp_path / "run", rows=[], leave_out=() if data else ["data"], data=data)
     line = fails(run, png)
-    assert line.startswith(f"error: {run} was trained on {trained_on}, and not on pictures: name")
-    assert line.endswith("such as cnn_mnist")
+    assert line.startswith(f"error: {run} was trained on {trained_on}, and neither on pictures nor")
+    assert line.endswith("such as cnn_mnist, or of mlp_tabular")
 
 
 def test_a_run_without_a_model(tmp_path, png, fails):

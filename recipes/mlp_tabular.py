@@ -1,0 +1,133 @@
+"""A multilayer perceptron on tables, one's own too.
+
+    python -m recipes run mlp_tabular --table diabetes
+    python -m recipes run mlp_tabular --data-path FILE.csv --target COLUMN
+
+Gorishniy, Rubachev, Khrulkov and Babenko 2021, "Revisiting Deep Learning Models for Tabular Data",
+arXiv:2106.11959: an MLP with well-prepared columns is hard to beat. A column of texts, or of few
+whole numbers, is predicted as classes, and any other as an amount. The baseline is scikit-learn's
+MLPClassifier or MLPRegressor, with its default arguments, on the same inputs.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+import numpy as np
+
+from recipes.data import tables
+from recipes.training import plots
+from recipes.training.evaluate import classify
+from recipes.training.folder import write_json
+from recipes.training.gradient_step import gradient_step
+from recipes.training.options import PositiveFloat, PositiveInt, Rate, Seed
+from zoo.feedforward.mlp import mlp
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of this recipe.
+
+    Attributes:
+        epochs: passes over the training part
+        batch_size: rows a step
+        learning_rate: AdamW's at the first step; it falls to 0 along a cosine
+        weight_decay: AdamW's
+        width: units of a hidden layer
+        depth: number of hidden layers
+        dropout_rate: share of each hidden layer's outputs that is dropped in training
+        table: what is learned without a file: breast_cancer, iris or wine (classes), or diabetes
+        data_path: a .csv or .csv.gz file whose first row names the columns
+        target: of the file, the column to be predicted
+        leave_out: of the file, columns that are not used, with commas between
+        seed: decides initial weights, validation part, shuffles and dropout
+    """
+
+    epochs: PositiveInt = 40
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: PositiveFloat = 1e-2
+    width: PositiveInt = 256
+    depth: PositiveInt = 3
+    dropout_rate: Rate = 0.1
+    table: Literal[tables.EMBEDDED] = "breast_cancer"
+    data_path: str = ""
+    target: str = ""
+    leave_out: str = ""
+    seed: Seed = 0
+
+
+def main(config, run):
+    leave_out = [name for name in config.leave_out.split(",") if name]
+    table = tables.Table(config.table, config.target, leave_out)
+    parts = run.load(table, config.data_path)
+    encoding = tables.Encoding.fit(table, parts[0])
+    train, validation, test = (
+        (encoding.inputs(numbers, categories), encoding.targets(target))
+        for numbers, categories, target in parts
+    )
+    classes = table.classes
+
+    model = mlp(
+        num_classes=len(classes) if classes else 1, input_shape=train[0].shape[1:],
+        widths=(config.width,) * config.depth, dropout_rate=config.dropout_rate,
+        input_dropout_rate=0.0,
+    )  # fmt: skip
+    run.initialize(model)
+    schedule = keras.optimizers.schedules.CosineDecay(config.learning_rate, run.total_steps(train))
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
+    if classes:
+        loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    else:
+        loss_function = keras.losses.MeanSquaredError()
+
+    def compute_loss(inputs, targets):
+        return loss_function(targets, model(inputs, training=True))
+
+    def evaluate(split):
+        """Figures of a split: loss, and accuracy or the root mean squared error in its unit."""
+        if classes:
+            result = classify(model, split)
+            return {"loss": result.loss, "accuracy": result.accuracy}
+        inputs, targets = split
+        found = encoding.amounts(model.predict(inputs, batch_size=500, verbose=0))
+        error = rmse(found, encoding.amounts(targets))
+        return {"loss": (error / encoding.content["standard_deviation"]) ** 2, "rmse": error}
+
+    step = gradient_step(compute_loss, model, optimizer)
+    for _ in run.epochs(step):
+        for batch in run.batches(train):
+            run.log(loss=step(*batch))
+        run.log(**{f"validation_{name}": value for name, value in evaluate(validation).items()})
+
+    figures = evaluate(test)  # the one look at the test part
+    run.log(**{f"test_{name}": value for name, value in figures.items()})
+    run.log(**baseline(train, test, encoding, config.seed))
+    run.save(model)
+    write_json(run.folder / "columns.json", encoding.content)
+    if classes:
+        figure = plots.confusion_matrix(classify(model, test), classes)
+        run.picture("confusion", figure, "True and predicted classes of the test part.")
+    else:
+        inputs, targets = test
+        found = encoding.amounts(model.predict(inputs, batch_size=500, verbose=0))
+        figure = plots.agreement(encoding.amounts(targets), found)
+        run.picture("agreement", figure, "True and predicted amounts of the test part.")
+
+
+def baseline(train, test, encoding, seed):
+    """What scikit-learn's MLP, with its default arguments, has on the test part."""
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    inputs, targets = test
+    if encoding.content["classes"]:
+        model = MLPClassifier(random_state=seed).fit(*train)
+        return {"test_sklearn_accuracy": model.score(inputs, targets)}
+    model = MLPRegressor(random_state=seed).fit(train[0], train[1].ravel())
+    found = encoding.amounts(model.predict(inputs)[:, None])
+    return {"test_sklearn_rmse": rmse(found, encoding.amounts(targets))}
+
+
+def rmse(found, expected):
+    """Root mean squared error."""
+    return float(np.sqrt(np.mean((found - expected) ** 2)))
