@@ -37,7 +37,7 @@ class Config:
         seed: decides initial weights and what the formulas are compared on
     """
 
-    epochs: PositiveInt = 100
+    epochs: PositiveInt = 150
     batch_size: PositiveInt = 1000
     learning_rate: PositiveFloat = 0.1
     seed: Seed = 0

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "study_losses": Row("--epochs 80", ["holds"] * 8),
+    "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
