@@ -2,19 +2,19 @@
 
     python -m recipes run study_early_stopping
 
-Prechelt 1998, "Early Stopping - But When?", in "Neural Networks: Tricks of the Trade"; Goodfellow et
-al. 2016, "Deep Learning", section 7.8. A network learns 400 digits of MNIST by heart. A second one
-keeps its weights of the epoch with the lowest validation loss, which is where early stopping ends,
-and both are tested.
+Prechelt 1998, "Early Stopping - But When?", in "Neural Networks: Tricks of the Trade"; Goodfellow
+et al. 2016, "Deep Learning", section 7.8. A network learns 400 digits of MNIST by heart. A second
+one keeps the weights that it had in the epoch of the lowest validation loss, where early stopping
+would have left it, and both are tested.
 
-The validation loss turns if it is 10 % above its lowest in the end, while the training loss has
-fallen to less than half. The weights of the turn are better if their test loss is 5 % lower; more
-accurate if they are right on 1 % more of the digits, the standard error of 1,000; and the end is
-surer of its mistakes if it gives to them 5 points more of probability.
+The validation loss turns if it ends 10 % above its lowest, while the training loss has fallen to
+less than half. The weights of the turn have the lower test loss if it is 5 % lower, and are more
+accurate if 1 % more of the digits are right, about the standard error of 1,000. The end is surer of
+its mistakes if it gives them 5 points more of probability.
 
-The option --patience, which every recipe has, ends a run when the loss has not become better for so
-many epochs, and takes the weights of the best: both networks are one then. What a patience of 10
-would have done is told by the losses of this run.
+The option --patience, which every recipe has, ends a run whose validation loss has not become
+better for so many epochs, with the weights of the best one: both networks are one then. What a
+patience of 10 would have done is told from the losses of this run.
 """
 
 from dataclasses import dataclass

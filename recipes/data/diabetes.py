@@ -1,9 +1,9 @@
 """Diabetes: ten measurements of a patient, and how far the disease went in the year after.
 
-Efron, Hastie, Johnstone and Tibshirani 2004, "Least Angle Regression", Annals of Statistics 32: age,
-sex, body mass index, blood pressure and six serum measurements of 442 patients. A split is (inputs
-float32 (N, 10), targets float32 (N, 1)), each column standardized by its mean and standard deviation
-in the training part.
+Efron, Hastie, Johnstone and Tibshirani 2004, "Least Angle Regression", Annals of Statistics 32:
+age, sex, body mass index, blood pressure and six serum measurements of 442 patients. A split is
+(inputs float32 (N, 10), targets float32 (N, 1)), each column standardized by its mean and standard
+deviation in the training part.
 """
 
 import numpy as np

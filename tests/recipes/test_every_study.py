@@ -28,7 +28,11 @@ class Row(NamedTuple):
 
 
 ROWS = {
+    "study_early_stopping": Row(
+        "--epochs 30 --learning-rate 0.005", ["holds", "holds", "does not hold", "holds", "holds"]
+    ),
     "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
+    "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
 
