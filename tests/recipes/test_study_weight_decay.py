@@ -87,7 +87,7 @@ def test_a_model_begins_at_zero_and_has_its_units():
     half = mean_squared_error(targets, np.zeros((7, 1))) / 2
     assert study.error(model, (inputs, targets)) == pytest.approx(half, rel=1e-5)
     kernel = random.standard_normal((10, 1)).astype("float32")
-    model.set_weights([kernel, [0.5]])
+    model.set_weights([kernel, np.array([0.5], "float32")])
     np.testing.assert_array_equal(study.weights_of(model), kernel[:, 0])
     predicted = (inputs * ([4, 1] * 5)) @ kernel + 0.5
     half = mean_squared_error(targets, predicted) / 2
