@@ -28,6 +28,11 @@ class Row(NamedTuple):
 ROWS = {
     "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
+    "study_early_stopping": Row(
+        "--epochs 30 --learning-rate 0.005", ["holds", "holds", "does not hold", "holds", "holds"]
+    ),
+    "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
+    "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
 
