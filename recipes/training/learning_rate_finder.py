@@ -11,6 +11,7 @@ the same curve; on a curve with two falls it takes one of them, and noise moves 
 import numpy as np
 
 SAFETY = 10  # times smaller than the rate of the lowest loss
+BLOW_UP = 4  # times the loss at the start: more than a bad batch, and far below infinity
 _WINDOW = 0.07  # of the steps: half a decade, where 100 steps sweep seven
 
 
@@ -23,6 +24,12 @@ def smoothed(losses):
     # In "full" and not in "same", which gives as many values as the longer one has.
     ends = slice(half, half + len(losses))
     return np.convolve(losses, window)[ends] / np.convolve(np.ones(len(losses)), window)[ends]
+
+
+def blown_up(losses):
+    """Whether the last loss is so large, or no number, that a sweep need not go on."""
+    last, scale = losses[-1], max(abs(losses[0]), abs(min(losses)))
+    return not last <= BLOW_UP * scale
 
 
 def suggest(rates, losses):

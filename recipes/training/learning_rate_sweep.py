@@ -17,20 +17,18 @@ from keras import ops
 
 from recipes.data import batches as batching
 from recipes.training.errors import InputError
+from recipes.training.learning_rate_finder import blown_up
 from recipes.training.progress import Progress
 from recipes.training.run import Run
 
-# So many times the loss at the start: more than a bad batch, and far below infinity.
-_BLOW_UP = 4
-
 
 class ExponentialSweep(keras.optimizers.schedules.LearningRateSchedule):
-    """From ``lowest`` to ``highest``, times the same factor at each of so many steps."""
+    """From ``lowest`` to ``highest``, times the same factor at each of two or more steps."""
 
     def __init__(self, lowest, highest, steps):
         self.steps = steps
         self._start = math.log(lowest)
-        self._growth = (math.log(highest) - self._start) / max(1, steps - 1)
+        self._growth = (math.log(highest) - self._start) / (steps - 1)
 
     def __call__(self, step):
         return ops.exp(self._start + self._growth * ops.cast(step, "float32"))
@@ -174,8 +172,7 @@ class _Sweep(Run):
                 raise _Over
             self.losses.append(loss)
             self._progress.step()
-            scale = max(abs(self.losses[0]), abs(min(self.losses)))
-            if len(self.losses) == self._schedule.steps or loss > _BLOW_UP * scale:
+            if len(self.losses) == self._schedule.steps or blown_up(self.losses):
                 raise _Over
         self._progress.show({"loss": loss})
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from recipes.training import curves, plots
 from recipes.training.folder import whole_file
-from recipes.training.learning_rate_finder import SAFETY, smoothed
+from recipes.training.learning_rate_finder import SAFETY
 from recipes.training.progress import figure
 from recipes.training.saved_run import read_run
 
@@ -112,18 +112,6 @@ def write_sweep(recipe, option, rate, rates, losses, given):
     Raises:
         CannotWrite: the disk is full, or the folder is gone or read-only.
     """
-    averages = smoothed(losses)
-    drawn = plots.graphs(
-        {
-            "": {
-                "loss": (rates, losses),
-                "smoothed": (rates, averages),
-                f"suggestion, {rate:.2g}": ([rate, rate], [min(averages), max(averages)]),
-            }
-        },
-        plots.words(option.strip("-").replace("-", "_")),
-        logarithmic="xy",
-    )
     return _write_page(
         Path(f"learning-rate-{recipe}-{datetime.now():%Y%m%d-%H%M%S}.html"),
         "sweep.html.jinja",
@@ -133,7 +121,7 @@ def write_sweep(recipe, option, rate, rates, losses, given):
         lowest=f"{SAFETY * rate:.2g}",
         steps=len(rates),
         ends=[f"{rates[end]:.2g}" for end in (0, -1)],
-        picture=base64.b64encode(_png(drawn)).decode("ascii"),
+        picture=base64.b64encode(_png(plots.range_test(rates, losses, rate))).decode("ascii"),
         command=shlex.join(["python", "-m", "recipes", "run", recipe, *given]),
     )
 

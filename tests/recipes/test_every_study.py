@@ -28,6 +28,7 @@ class Row(NamedTuple):
 
 
 ROWS = {
+    "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
     "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from recipes.training.learning_rate_finder import smoothed, suggest
+from recipes.training.learning_rate_finder import blown_up, smoothed, suggest
 
 RATES = np.geomspace(1e-6, 10, 100)
 
@@ -66,7 +66,26 @@ def test_on_a_quadratic_it_is_below_the_largest_stable_rate_and_not_far(largest,
     weights, losses = random.normal(size=10), []
     for rate in RATES:
         losses.append(float(curvatures @ weights**2) / 2)
-        if losses[-1] > 4 * losses[0]:
+        if blown_up(losses):
             break
         weights = weights - rate * curvatures * weights
     assert 2 / largest / 20 < suggest(RATES[: len(losses)], losses) < 2 / largest
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([2.0], False),
+        ([2.0, 8.0], False),  # four times the first one
+        ([2.0, 8.1], True),
+        ([2.0, 0.01, 7.0], False),  # not four times the best
+        ([2.0, float("nan")], True),
+        ([2.0, float("inf")], True),
+        ([0.5, -3.0, 11.0], False),
+        ([0.5, -3.0, 13.0], True),
+        ([0.5, -3.0, -13.0], False),
+        ([0.5, -30.0], False),
+    ],
+)
+def test_blown_up(losses, expected):
+    assert blown_up(losses) == expected
