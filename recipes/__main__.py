@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -97,6 +98,27 @@ def _parser():
     command.set_defaults(function=_resume)
 
     command = commands.add_parser("predict", help="what the model of a run says of new files")
+    # No abbreviations: they would take options of the recipe for their own.
+    command = commands.add_parser(
+        "find-lr", help="find a learning rate by a range test", allow_abbrev=False
+    )
+    command.add_argument(
+        "--option", metavar="OPTION", help="the learning rate, where a recipe has several"
+    )
+    command.add_argument(
+        "--lowest", type=float, default=1e-6, metavar="RATE", help="where the sweep begins"
+    )
+    command.add_argument(
+        "--highest", type=float, default=10.0, metavar="RATE", help="where it ends"
+    )
+    command.add_argument(
+        "--steps", type=int, default=100, help="steps of the sweep; give these before NAME"
+    )
+    command.add_argument("name", nargs="?", metavar="NAME")
+    command.add_argument("options", nargs=argparse.REMAINDER, metavar="[options]")
+    command.set_defaults(function=_find_learning_rate)
+
+    command = commands.add_parser("predict", help="what the model of a run says of pictures")
     command.add_argument("--backend", default=default_backend())
     command.add_argument("run", metavar="RUN", help="a run folder")
     command.add_argument("files", nargs="+", metavar="FILE", help="a picture, or a table")
@@ -130,16 +152,20 @@ def _show(command):
 
 
 def _run(command):
+    recipe, parsed = _parsed(command)
+    if parsed is not None:
+        _train(recipe, command.name, *parsed)
+
+
+def _parsed(command):
+    """(the recipe's module, its options or None if help was asked for, and is printed)."""
     _find(command)
     _use_backend(_early_backend(command, default_backend()), command.name)
 
     from recipes.training.options import parse
 
     recipe = importlib.import_module(f"recipes.{command.name}")
-    parsed = parse(command.name, recipe.Config, command.options)
-    if parsed is None:
-        return  # help was asked for
-    _train(recipe, command.name, *parsed)
+    return recipe, parse(command.name, recipe.Config, command.options)
 
 
 def _early_backend(command, default):
@@ -180,6 +206,33 @@ def _resume(command):
     parsed = read_options(folder, description, recipe.Config, command.options)
     if parsed is not None:
         _train(recipe, command.name, *parsed, folder)
+
+
+def _find_learning_rate(command):
+    if not 0 < command.lowest < command.highest < math.inf:
+        raise InputError(
+            f"--lowest {command.lowest:g} and --highest {command.highest:g} are no range of "
+            f"learning rates: give two numbers above 0, the lower one first"
+        )
+    if command.steps < 2:
+        raise InputError(f"--steps {command.steps} are too few for a sweep: give 2 or more")
+    recipe, parsed = _parsed(command)
+    if parsed is None:
+        return
+
+    from recipes.training.learning_rate_finder import SAFETY, suggest
+    from recipes.training.learning_rate_sweep import ExponentialSweep, sweep
+    from recipes.training.report import write_sweep
+
+    schedule = ExponentialSweep(command.lowest, command.highest, command.steps)
+    option, rates, losses = sweep(recipe.main, command.name, *parsed, schedule, command.option)
+    try:
+        rate = suggest(rates, losses)
+    except ValueError as error:
+        raise InputError(f"{error}: try another --lowest, or more --steps") from None
+    page = write_sweep(command.name, option, rate, rates, losses, command.options)
+    print(f"{option} {rate:.2g}  (the loss is lowest at {SAFETY * rate:.2g}; a tenth of that)")
+    print(f"sweep: {page}")
 
 
 def _predict(command):

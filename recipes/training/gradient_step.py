@@ -52,6 +52,8 @@ def gradient_step(compute_loss, model, optimizer, reads=()):
         state
         that it carries from call to call, which a checkpoint must hold: what it trains, the
         optimizer's variables, and what ``compute_loss`` reads, such as statistics and seeds.
+        ``step.optimizer`` is what it moves the weights with. It is compiled at the first call:
+        until then a schedule can be assigned to ``step.optimizer.learning_rate``.
 
     Raises:
         ValueError: a model is not built or has nothing to train. At the first step:
@@ -121,6 +123,7 @@ def _make_step(compute_loss, model, optimizer, reads, stacked):
     if stacked:
         step = _check_stacks(step)
     step.variables = [*trained, *optimizer.variables, *state]
+    step.optimizer = optimizer
     return step
 
 

@@ -12,6 +12,8 @@ import textwrap
 
 import numpy as np
 
+from recipes.training.learning_rate_finder import smoothed
+
 _INK = "#7a7a7a"  # contrast 4.3 on white, 4.9 on black
 _COLORS = ("#4c88c8", "#e0524e", "#2f9e4f", "#b07cc6", "#cf7a12", "#1fa5a5", "#a0785a")
 _BLUE, _RED, _GREEN, *_ = _COLORS
@@ -416,6 +418,18 @@ def graphs(panels, x_label, y_label="", logarithmic=""):
             axes.legend(fontsize="small")
     rows[-1].set_xlabel(x_label)
     return figure
+
+
+def range_test(rates, losses, suggestion):
+    """The loss over growing learning rates, smoothed too, and what they suggest."""
+    averages = smoothed(losses)
+    ends = [min(averages), max(averages)]
+    drawn = {
+        "loss": (rates, losses),
+        "smoothed": (rates, averages),
+        f"suggestion, {suggestion:.2g}": ([suggestion, suggestion], ends),
+    }
+    return graphs({"": drawn}, "learning rate", "loss", logarithmic="xy")
 
 
 @_styled

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from recipes.training import curves, plots
 from recipes.training.folder import whole_file
+from recipes.training.learning_rate_finder import SAFETY
 from recipes.training.progress import figure
 from recipes.training.saved_run import read_run
 
@@ -95,6 +97,33 @@ def write_curves(folders):
         commands=[run.description["command"] for run in runs],
     )
     return path, table
+
+
+def write_sweep(recipe, option, rate, rates, losses, given):
+    """Writes a page with a sweep of learning rates into the current folder; returns its path.
+
+    Args:
+        recipe: its name.
+        option: the option of the recipe whose rate it was.
+        rate: the suggestion.
+        rates, losses: of each step.
+        given: the words of the command line after the recipe's name.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder is gone or read-only.
+    """
+    return _write_page(
+        Path(f"learning-rate-{recipe}-{datetime.now():%Y%m%d-%H%M%S}.html"),
+        "sweep.html.jinja",
+        recipe=recipe,
+        option=option,
+        rate=f"{rate:.2g}",
+        lowest=f"{SAFETY * rate:.2g}",
+        steps=len(rates),
+        ends=[f"{rates[end]:.2g}" for end in (0, -1)],
+        picture=base64.b64encode(_png(plots.range_test(rates, losses, rate))).decode("ascii"),
+        command=shlex.join(["python", "-m", "recipes", "run", recipe, *given]),
+    )
 
 
 def save_picture(drawn, path):

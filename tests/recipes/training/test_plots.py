@@ -14,6 +14,7 @@ from PIL import Image
 
 from recipes.training import plots
 from recipes.training.evaluate import Classification
+from recipes.training.learning_rate_finder import smoothed
 from recipes.training.saved_run import SavedRun
 from tests import toy_run
 
@@ -539,6 +540,18 @@ def test_graphs_have_a_panel_for_each_title():
     assert (second.get_xscale(), second.get_yscale()) == ("log", "log")
     (axes,) = plots.graphs({"": {"a": (x, x)}}, "width").axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
+
+
+def test_a_range_test_has_the_losses_their_average_and_the_suggestion():
+    rates, losses = np.geomspace(1e-4, 1, 60), np.cos(np.arange(60.0)) + 2
+    (axes,) = plots.range_test(rates, losses, 0.0123).axes
+    loss, average, suggestion = axes.get_lines()
+    assert points(loss) == np.stack([rates, losses], axis=1).tolist()
+    assert points(average) == np.stack([rates, smoothed(losses)], axis=1).tolist()
+    assert suggestion.get_xdata().tolist() == [0.0123, 0.0123]
+    assert legend(axes) == ["loss", "smoothed", "suggestion, 0.012"]
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert axes.get_xlabel() == "learning rate"
 
 
 def test_decisions_are_drawn_below_the_points():
