@@ -29,6 +29,7 @@ class Row(NamedTuple):
 
 ROWS = {
     "study_augmentation": Row("--epochs 12", ["holds"] * 2),
+    "study_features": Row("--epochs 8", ["holds"] * 3),
     "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
