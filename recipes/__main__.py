@@ -97,7 +97,6 @@ def _parser():
     command.add_argument("options", nargs=argparse.REMAINDER, metavar="[--backend other]")
     command.set_defaults(function=_resume)
 
-    command = commands.add_parser("predict", help="what the model of a run says of new files")
     # No abbreviations: they would take options of the recipe for their own.
     command = commands.add_parser(
         "find-lr", help="find a learning rate by a range test", allow_abbrev=False
@@ -118,7 +117,7 @@ def _parser():
     command.add_argument("options", nargs=argparse.REMAINDER, metavar="[options]")
     command.set_defaults(function=_find_learning_rate)
 
-    command = commands.add_parser("predict", help="what the model of a run says of pictures")
+    command = commands.add_parser("predict", help="what the model of a run says of new files")
     command.add_argument("--backend", default=default_backend())
     command.add_argument("run", metavar="RUN", help="a run folder")
     command.add_argument("files", nargs="+", metavar="FILE", help="a picture, or a table")

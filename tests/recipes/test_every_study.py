@@ -26,17 +26,16 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "study_losses": Row("", ["holds"] * 8),
-    "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
+    "study_augmentation": Row("--epochs 12", ["holds"] * 2),
+    "study_batch_norm": Row("--epochs 20 --learning-rate 0.5", ["holds"] * 3),
+    "study_dropout": Row("--epochs 20 --learning-rate 0.004 --wrong-labels 0.3", ["holds"] * 3),
     "study_early_stopping": Row(
         "--epochs 30 --learning-rate 0.005", ["holds", "holds", "does not hold", "holds", "holds"]
     ),
-    "study_batch_norm": Row("--epochs 20 --learning-rate 0.5", ["holds"] * 3),
-    "study_dropout": Row("--epochs 20 --learning-rate 0.004 --wrong-labels 0.3", ["holds"] * 3),
-    "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
-    "study_augmentation": Row("--epochs 12", ["holds"] * 2),
     "study_features": Row("--epochs 8", ["holds"] * 3),
-    "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
+    "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
+    "study_losses": Row("", ["holds"] * 8),
+    "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
     "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
