@@ -5,7 +5,8 @@
     python docs/tables.py --curves runs/curves-*/cnn_mnist/*    # and the curves of these
 
 Models come from the catalog, recipes from docs/results/ (a file for each published run), curves
-from docs/curves/ (a file for each recipe), timings from benchmarks/results/.
+from docs/curves/ (a file for each recipe), timings from benchmarks/results/. The pictures of
+docs/primer.md are those of published studies.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import importlib
 import inspect
 import json
 import re
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ from recipes.training.saved_run import read_run  # noqa: E402
 README = CHECKOUT / "README.md"
 RESULTS = CHECKOUT / "docs" / "results"
 CURVES = CHECKOUT / "docs" / "curves"
+PRIMER = CHECKOUT / "docs" / "primer"
 BENCHMARKS = CHECKOUT / "benchmarks" / "results"
 SIDES = {"ours": "ours", "theirs": "bare Keras"}
 # Recipes that try a statement: what they find has a table of its own.
@@ -41,8 +44,10 @@ STUDY = "study_"
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 
 
-def publish(folder, results=RESULTS):
+def publish(folder, results=RESULTS, primer=PRIMER):
     """Keeps a run's figures, and what made them, in place of the same run's before.
+
+    Of a study also its first picture, for docs/primer.md.
 
     Raises:
         InputError: it is not over, or not of a commit that others have.
@@ -52,6 +57,9 @@ def publish(folder, results=RESULTS):
         raise InputError(f"{folder} began with moved weights: publish a run without --ulps")
     name = "-".join([kept["recipe"], kept["options"]["backend"], kept["data"]["source"]])
     write_json(results / f"{name}.json", kept)
+    if kept["recipe"].startswith(STUDY):
+        picture = next(iter(read_run(folder).description["pictures"]))
+        shutil.copy(Path(folder) / picture, primer / f"{kept['recipe']}.png")
 
 
 def publish_curves(folders, results=CURVES):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -126,9 +127,13 @@ def test_a_study_has_its_verdicts_in_a_table_of_statements(tmp_path, results):
             "Rain is wet": {"verdict": verdict, "measured": "3 of 4"},
             "Snow is warm": {"verdict": "not measured", "measured": "no snow"},
         }
-        changes = {"recipe": "study_weather", "options": {"backend": backend}}
-        folder = write_run(tmp_path / backend, {"test_loss": 0.1}, verdicts=verdicts, **changes)
-        tables.publish(folder, results)
+        folder = write_run(
+            tmp_path / backend, {"test_loss": 0.1}, verdicts=verdicts, recipe="study_weather",
+            options={"backend": backend}, pictures={"rain.png": "Rain.", "snow.png": "Snow."},
+        )  # fmt: skip
+        (folder / "rain.png").write_bytes(backend.encode())
+        tables.publish(folder, results, primer=tmp_path)
+        assert (tmp_path / "study_weather.png").read_bytes() == backend.encode()
     study = "[`study_weather`](recipes/study_weather.py)"
     assert tables.statement_table(results).splitlines() == [
         "| statement | study | TensorFlow | JAX | PyTorch |",
@@ -137,6 +142,19 @@ def test_a_study_has_its_verdicts_in_a_table_of_statements(tmp_path, results):
         f"| Snow is warm | {study} |  | not measured | not measured |",
     ]
     assert "study_weather" not in tables.result_table(results)
+
+
+def test_the_primer_has_the_command_and_the_picture_of_every_study():
+    page = (tables.PRIMER.parent / "primer.md").read_text("utf-8")
+    studies = [name for name in tables.recipes() if name.startswith(tables.STUDY)]
+    assert re.findall(r"^    make recipe NAME=(\w+)$", page, flags=re.M) == list(
+        dict.fromkeys(re.findall(r"study_\w+", page.partition("## From")[2]))
+    )
+    for name in studies:
+        assert page.count(f"\n    make recipe NAME={name}\n\n![") == 1
+        assert f"](primer/{name}.png)" in page
+        assert (tables.PRIMER / f"{name}.png").is_file()
+    assert len(list(tables.PRIMER.iterdir())) == len(studies)
 
 
 def test_publishing_again_replaces_the_run_of_the_same_backend_and_data(tmp_path, results):
