@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 ROWS = {
-    "study_batch_norm": Row("--epochs 20 --learning-rate 0.5", ["holds"] * 3),
+    "study_batch_norm": Row("--epochs 12 --learning-rate 0.3", ["holds"] * 3),
     "study_dropout": Row("--epochs 20 --learning-rate 0.004 --wrong-labels 0.3", ["holds"] * 3),
     "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
 }
