@@ -8,6 +8,7 @@ import keras
 import pytest
 
 from recipes import __main__ as command_line
+from recipes.training.backend import accelerator
 from recipes.training.saved_run import read_run
 from tests.kills import kill, trained
 from tests.page import Page
@@ -27,7 +28,12 @@ class Row(NamedTuple):
     verdicts: list
 
 
+# What a GPU has to be there for.
+HARDWARE = "not measured" if accelerator() is None else "holds"
 ROWS = {
+    "study_activations": Row("--epochs 2", ["holds"] * 4),
+    "study_dead_units": Row("--epochs 2", ["holds"] * 3),
+    "study_ingredients": Row("--epochs 3", ["holds", "holds", HARDWARE, "holds"]),
     "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
