@@ -28,7 +28,10 @@ class Row(NamedTuple):
 
 
 ROWS = {
+    "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
     "study_perceptron_logic": Row("--epochs 40", ["holds"] * 4),
+    "study_start_simple": Row("--epochs 2", ["holds"] * 3),
+    "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
 
