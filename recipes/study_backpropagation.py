@@ -154,7 +154,7 @@ def finite_differences(weights, images, labels, seed):
         (places, slopes): for each array of weights the places in it, laid out flat, and theirs.
     """
     random = np.random.default_rng(seed)
-    weights = [each.astype("float64") for each in weights]
+    weights = [each.astype("float64", order="C") for each in weights]
     chosen, slopes = [], []
     for array in weights:
         flat = array.ravel()  # a view: what is assigned to it, is to the weights
