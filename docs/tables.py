@@ -15,6 +15,7 @@ import importlib
 import inspect
 import json
 import re
+import shlex
 import shutil
 import sys
 from functools import partial
@@ -102,7 +103,12 @@ def _publishable(run):
         )
     left_out = ("pictures", "resumed", "finished", "code", "repeatable")
     kept = {name: value for name, value in run.description.items() if name not in left_out}
-    return {**kept, "test": run.test}
+    # Folders of the machine are of no use to others.
+    options, words = dict(kept["options"]), shlex.split(kept["command"])
+    for name, option in (("runs", "--runs"), ("data_path", "--data-path")):
+        if options.get(name) and option in words:
+            options[name] = words[words.index(option) + 1] = Path(options[name]).name
+    return {**kept, "options": options, "command": shlex.join(words), "test": run.test}
 
 
 def statement_table(results=RESULTS):

@@ -114,6 +114,19 @@ def test_a_paper_s_accuracy_that_is_not_reached_is_told(accuracy, source, told, 
     assert f"| {told} |" in row
 
 
+def test_folders_of_the_machine_are_not_published(tmp_path, results):
+    command = "python -m recipes run toy --runs {0}runs --data-path '{0}my table.csv'"
+    folder = write_run(
+        tmp_path / "a", {"test_loss": 0.1}, command=command.format("/home/me/"),
+        options={"backend": "jax", "runs": "/home/me/runs", "data_path": "/home/me/my table.csv"},
+    )  # fmt: skip
+    tables.publish(folder, results)
+    (path,) = results.iterdir()
+    kept = json.loads(path.read_text())
+    assert kept["options"] == {"backend": "jax", "runs": "runs", "data_path": "my table.csv"}
+    assert kept["command"] == command.format("")
+
+
 def test_without_an_accuracy_all_figures_are_shown(tmp_path, results):
     tables.publish(write_run(tmp_path / "a", {"test_loss": 0.1, "test_gap": 2.0}), results)
     shown = tables.result_table(results)
