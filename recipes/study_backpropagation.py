@@ -5,9 +5,9 @@
 Rumelhart, Hinton and Williams 1986, "Learning Representations by Back-propagating Errors", Nature
 323. A network of three layers is trained on handwritten digits by gradients that ``backward``
 computes from the chain rule. At every step they are compared with the automatic ones of the
-backend, and at the end, for some weights of each layer, with finite differences of the loss, which
-NumPy computes in float64. They are equal if none is further away than 1e-6, relative to the largest
-gradient of its layer. The network learns if eight of ten test digits are right.
+backend: they are equal if none is further away than 1e-6, relative to the largest gradient of its
+layer. At the end, some of each layer are compared with finite differences of the loss, which NumPy
+computes in float64 (1e-5, as float32 rounds gradients that have become small). The network learns if eight of ten test digits are right.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from recipes.training.kept_gradients import KeptGradients
 from recipes.training.options import PositiveFloat, PositiveInt, Seed
 from recipes.training.saved_run import read_run
 
-AS_GOOD_AS_EQUAL = 1e-6
+AS_GOOD_AS_EQUAL, TO_FLOAT64 = 1e-6, 1e-5
 LEARNED = 0.8
 NUDGE = 1e-5  # of a weight, for finite differences
 NUDGED = 50  # weights of each kernel and bias
@@ -120,8 +120,8 @@ def main(config, run):
     apart = difference(found, expected, by_hand)
     run.verdict(
         "So do finite differences of the loss",
-        apart < AS_GOOD_AS_EQUAL,
-        f"at most {apart:.1g} apart; {AS_GOOD_AS_EQUAL:g} allowed",
+        apart < TO_FLOAT64,
+        f"at most {apart:.1g} apart; {TO_FLOAT64:g} allowed",
     )
     run.verdict(
         "A network learns by gradients that are computed by hand",
