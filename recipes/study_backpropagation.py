@@ -7,7 +7,8 @@ Rumelhart, Hinton and Williams 1986, "Learning Representations by Back-propagati
 computes from the chain rule. At every step they are compared with the automatic ones of the
 backend: they are equal if none is further away than 1e-6, relative to the largest gradient of its
 layer. At the end, some of each layer are compared with finite differences of the loss, which NumPy
-computes in float64 (1e-5, as float32 rounds gradients that have become small). The network learns if eight of ten test digits are right.
+computes in float64 (1e-5, as float32 rounds gradients that have become small). The network learns
+if eight of ten test digits are right.
 """
 
 from dataclasses import dataclass
