@@ -12,7 +12,7 @@ def test_all_wines_are_there_once_with_their_varieties():
     np.testing.assert_array_equal(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)])
     for inputs, labels in parts:
         assert (inputs.dtype, labels.dtype) == ("float32", "int32")
-        assert np.bincount(labels).min() >= 0.2 * len(labels)
+        assert set(labels) == {0, 1, 2}
     assert len(wine.CLASSES) == 3
 
 
