@@ -1,4 +1,4 @@
-"""Probes that look on, and filters that are edges, beside SciPy's and scikit-image's formulas."""
+"""Probes that look on, and filters that are edges, beside SciPy's and NumPy's."""
 
 import keras
 import numpy as np
@@ -21,13 +21,14 @@ def random():
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs the study and returns what it is over."""
+    """Runs the study into a folder of a name and returns what it is over."""
     monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
 
-    def call(*words):
-        words = ["run", "study_features", *map(str, words), "--runs", str(tmp_path)]
+    def call(name, *words):
+        runs = tmp_path / name
+        words = ["run", "study_features", *map(str, words), "--runs", str(runs)]
         assert command_line.main(words) == 0
-        (folder,) = (tmp_path / "study_features").iterdir()
+        (folder,) = (runs / "study_features").iterdir()
         return read_run(folder)
 
     return call
@@ -101,19 +102,17 @@ def test_each_layer_has_as_many_features_and_a_probe():
 def test_probes_look_on_and_initial_weights_stay(run, monkeypatch):
     """The network learns the same without them, and its twin learns nothing."""
     options = ["--epochs", 2, "--width", 4, "--batch-size", 100]
-    one = run(*options)
+    one = run("one", *options)
     networks = []
     network = study.network
 
-    def without_probes(width, name):
+    def remembered(width, name):
         networks.append(network(width, name))
         return networks[-1]
 
-    monkeypatch.setattr(study, "network", without_probes)
+    monkeypatch.setattr(study, "network", remembered)
     monkeypatch.setattr(study.ops, "stop_gradient", lambda features: 0 * features)
-    (one.folder).rename(one.folder.with_name("one"))
-    one.folder.with_name("one").rename(one.folder.parents[1] / "one")
-    other = run(*options)
+    other = run("other", *options)
     for name in ("learned_loss", "untrained_loss"):
         found, expected = ([row[name] for row in each.steps] for each in (one, other))
         np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -125,7 +124,7 @@ def test_probes_look_on_and_initial_weights_stay(run, monkeypatch):
 
 
 def test_its_figures_are_those_of_its_model(run):
-    over = run("--epochs", 1, "--width", 4, "--batch-size", 100)
+    over = run("one", "--epochs", 1, "--width", 4, "--batch-size", 100)
     model = keras.models.load_model(over.folder / "model.keras")
     images, labels = shapes.embedded()[1]
     logits, *_ = model.predict(images, verbose=0)
