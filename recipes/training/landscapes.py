@@ -1,11 +1,11 @@
 """Four losses to race optimizers on: for Keras, and with the gradient worked out, for NumPy.
 
-    ravine    80 times as steep across as along
-    saddle    falls off slowly along y into two valleys and is steep along x (Dauphin et al. 2014,
-              arXiv:1406.2572)
-    network   digits of 14x14 pixels, 16 hidden units
-    rare      a linear classifier of features of which the rare ones say the most (Duchi, Hazan and
-              Singer 2011, JMLR 12), where a tenth of the labels is wrong
+ravine    80 times as steep across as along
+saddle    falls off slowly along y into two valleys and is steep along x (Dauphin et al. 2014,
+          arXiv:1406.2572)
+network   digits of 14x14 pixels, 16 hidden units
+rare      a linear classifier of features of which the rare ones say the most (Duchi, Hazan and
+          Singer 2011, JMLR 12), where a tenth of the labels is wrong
 """
 
 from collections.abc import Callable
