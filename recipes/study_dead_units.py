@@ -42,7 +42,7 @@ class Config:
         seed: decides initial weights, validation part and shuffles
     """
 
-    epochs: PositiveInt = 10
+    epochs: PositiveInt = 5
     batch_size: PositiveInt = 64
     learning_rate: PositiveFloat = 1e-3
     high_rate: PositiveFloat = 0.05
@@ -101,7 +101,7 @@ def main(config, run):
         f"{idle['leaky_relu_high_rate']:.0%}",
     )
     run.save(models["leaky_relu_high_rate"])
-    shares = {f"{plots.words(name)}, dead": 100 * share for name, share in dead.items()}
+    shares = {f"{plots.words(name)}, never positive": 100 * share for name, share in dead.items()}
     shares |= {f"{plots.words(name)}, no gradient": 100 * each for name, each in idle.items()}
     figure = plots.bars(shares, "% of the hidden units")
     run.picture("units", figure, "Hidden units at the end, by all training digits.")
