@@ -111,7 +111,7 @@ def main(config, run):
         f"Without its nonlinearity a hidden layer of {WIDTHS[-1]} units is no more than a plane",
         all(linear[name] >= 0.99 * planes[name] for name in STEEPNESS),
         "; ".join(
-            f"{name}: {linear[name]:.3g}, where the plane of least squares leaves {planes[name]:.3g}"
+            f"{name}: {linear[name]:.3g}, where least squares' plane leaves {planes[name]:.3g}"
             for name in STEEPNESS
         ),
     )

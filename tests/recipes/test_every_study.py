@@ -30,7 +30,6 @@ class Row(NamedTuple):
 HARDWARE = "not measured" if accelerator() is None else "holds"
 ROWS = {
     "study_activations": Row("--epochs 2", ["holds"] * 4),
-    "study_augmentation": Row("--epochs 12", ["holds"] * 2),
     "study_backpropagation": Row("--epochs 4", ["holds"] * 3),
     "study_batch_norm": Row("--epochs 12 --learning-rate 0.3", ["holds"] * 3),
     "study_dead_units": Row("--epochs 2", ["holds"] * 3),
@@ -38,13 +37,13 @@ ROWS = {
     "study_early_stopping": Row(
         "--epochs 30 --learning-rate 0.005", ["holds", "holds", "does not hold", "holds", "holds"]
     ),
-    "study_features": Row("--epochs 8", ["holds"] * 3),
     "study_ingredients": Row("--epochs 3", ["holds", "holds", HARDWARE, "holds"]),
     "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
     "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
     "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
     "study_start_simple": Row("--epochs 2", ["holds"] * 3),
+    "study_universal_approximation": Row("", ["holds"]),
     "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),
     "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
 }
