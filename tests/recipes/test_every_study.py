@@ -43,7 +43,7 @@ ROWS = {
     "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
     "study_start_simple": Row("--epochs 2", ["holds"] * 3),
-    "study_universal_approximation": Row("", ["holds"]),
+    "study_universal_approximation": Row("", ["holds"] * 5),
     "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),
     "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
 }
