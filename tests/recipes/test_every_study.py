@@ -42,7 +42,6 @@ ROWS = {
     "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
     "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
-    "study_start_simple": Row("--epochs 2", ["holds"] * 3),
     "study_universal_approximation": Row("", ["holds"] * 5),
     "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),
     "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
@@ -95,6 +94,8 @@ def test_the_report_has_the_verdicts_and_the_pictures(run_of, name):
     assert run.test
 
 
+# What a study forgets, it forgets on every backend: tried where it takes least time.
+@pytest.mark.skipif(BACKEND != "torch", reason="on PyTorch alone")
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_that_was_killed_goes_on_to_the_same_bits(run_of, name, tmp_path):
     folder = run_of(name)
