@@ -31,7 +31,6 @@ HARDWARE = "not measured" if accelerator() is None else "holds"
 ROWS = {
     "study_activations": Row("--epochs 2", ["holds"] * 4),
     "study_backpropagation": Row("--epochs 4", ["holds"] * 3),
-    "study_batch_norm": Row("--epochs 12 --learning-rate 0.3", ["holds"] * 3),
     "study_dead_units": Row("--epochs 2", ["holds"] * 3),
     "study_dropout": Row("--epochs 20 --learning-rate 0.004 --wrong-labels 0.3", ["holds"] * 3),
     "study_early_stopping": Row(
