@@ -72,6 +72,8 @@ def sweep(main, recipe, config, options, schedule, option=None):
     names = [field.name for field in dataclasses.fields(config)]
     names.sort(key=lambda name: name != "learning_rate")
     known = {_flag(name): name for name in names if name.endswith("learning_rate")}
+    if not known:
+        raise InputError(f"{recipe} has no option for a learning rate: name another recipe")
     if option not in (None, *known):
         raise InputError(f"{recipe} has no learning rate {option}: choose {', '.join(known)}")
     tried = [option] if option else list(known)

@@ -17,7 +17,7 @@ def network():
     model = mlp(num_classes=3, input_shape=(8,), widths=(12, 9), input_dropout_rate=0)
     for layer in ("hidden1_dense", "hidden2_dense", "output"):
         bias = model.get_layer(layer).bias
-        bias.assign(np.linspace(-0.5, 0.5, len(bias)))
+        bias.assign(np.linspace(-0.5, 0.5, bias.shape[0]))
     return model
 
 
