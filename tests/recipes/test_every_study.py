@@ -38,6 +38,7 @@ ROWS = {
     ),
     "study_ingredients": Row("--epochs 3", ["holds", "holds", HARDWARE, "holds"]),
     "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
+    "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
     "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
     "study_universal_approximation": Row("", ["holds"] * 5),
