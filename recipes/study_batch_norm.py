@@ -29,8 +29,7 @@ from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Rate, Seed
 from recipes.training.saved_run import read_run
 
-GUESSING = math.log(10)
-LEARNED, NOT_LEARNED = 0.5 * GUESSING, 0.9 * GUESSING
+LEARNED, NOT_LEARNED = 0.5 * math.log(10), 0.9 * math.log(10)
 LESS_ERROR = 0.02
 KINDS = ("plain", "normalized")
 RATES = {"slow": 0.1, "medium": 1, "fast": 10}  # times the option
@@ -43,8 +42,7 @@ class Config:
     Attributes:
         epochs: passes over the training part
         batch_size: digits a step
-        learning_rate: of gradient descent, the medium one, at the first step; it falls to 0 along
-            a cosine
+        learning_rate: the medium one at the first step; it falls to 0 along a cosine
         group_size: digits that are normalized together in small groups; it divides the batch size
         wrong_labels: share of the training labels that are wrong
         seed: decides initial weights, validation part, wrong labels and shuffles
@@ -101,8 +99,8 @@ def main(config, run):
         for name, each in networks.items():
             run.log(**{f"validation_{name}_accuracy": accuracy(each, validation)})
 
-    accuracies = {name: accuracy(each, test) for name, each in networks.items()}
-    run.log(**{f"test_{name}_accuracy": share for name, share in accuracies.items()})
+    errors = {name: 1 - accuracy(each, test) for name, each in networks.items()}
+    run.log(**{f"test_{name}_accuracy": 1 - error for name, error in errors.items()})
     epochs = read_run(run.folder).epochs
     ends = [row["step"] for row in epochs]
     losses = {name: [row[f"training_{name}_loss"] for row in epochs] for name in networks}
@@ -123,18 +121,16 @@ def main(config, run):
         f"to {LEARNED:.2f}, {normalized} with it, and without it "
         f"{plain if plain <= total else f'more than all {total}'}; half as many or fewer",
     )
-    error, with_groups = 1 - accuracies["normalized_medium"], 1 - accuracies["grouped"]
     run.verdict(
         "Normalized in small groups, a network overfits less",
-        with_groups <= error - LESS_ERROR,
-        f"test error {with_groups:.1%} in groups of {config.group_size}, {error:.1%} in whole "
-        f"batches of {config.batch_size}; by {LESS_ERROR:.0%} or more",
+        errors["grouped"] <= errors["normalized_medium"] - LESS_ERROR,
+        f"test error {errors['grouped']:.1%} in groups of {config.group_size}, "
+        f"{errors['normalized_medium']:.1%} in whole batches; by {LESS_ERROR:.0%} or more",
     )
     run.save(networks["grouped"])
     panels = {kind: {rate: (ends, losses[f"{kind}_{rate}"]) for rate in RATES} for kind in KINDS}
     figure = plots.graphs(panels, "step", "training loss", logarithmic="y")
     run.picture("losses", figure, "Mean loss of each epoch, at three learning rates.")
-    errors = {plots.words(name): 1 - share for name, share in accuracies.items()}
     run.picture("errors", plots.bars(errors, "test error"), "Test error of all networks.")
 
 

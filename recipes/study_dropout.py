@@ -3,9 +3,8 @@
     python -m recipes run study_dropout
 
 Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR
-15. A network with dropout on its two hidden layers and the same one without learn 900 digits. Some
-have a wrong label, which can only be learned by heart; in the test part as many have, so that who
-knew all digits would have no gap.
+15. A network with dropout on its two hidden layers of 256 units and the same one without learn 900
+digits. Some have a wrong label, which can only be learned by heart; as many have in the test part.
 
 The gap is narrower if it is so by 3 points: two standard errors of an error rate of 1,000 digits.
 Units can be spared better if the network loses less of its accuracy, by 2 points, as those of the
@@ -29,9 +28,7 @@ from recipes.training.options import PositiveFloat, PositiveInt, Rate, Seed
 from zoo.feedforward.mlp import mlp
 
 LESS_GAP, LESS_LOST, STANDARD_ERRORS = 0.03, 0.02, 5
-WIDTH = 256  # of both hidden layers
-ORDERS = 10
-MASKS = 5000
+WIDTH, ORDERS, MASKS = 256, 10, 5000
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,7 @@ class Config:
         learning_rate: Adam's
         dropout_rate: share of each hidden layer's outputs that is dropped in training
         wrong_labels: share of the labels that are wrong
-        seed: decides initial weights, validation part, wrong labels, shuffles, dropout, and the
-            orders in which units are removed
+        seed: decides initial weights, validation part, wrong labels, shuffles, dropout and orders
     """
 
     epochs: PositiveInt = 60
@@ -92,8 +88,8 @@ def main(config, run):
         curves[name] = accuracies_as_units_go(network, right_test, config.seed)
         lost[name] = 1 - curves[name].mean() / curves[name][0]
     digit = right_test[0][:1]
-    deviations = deviations_of_means(networks["dropout"], digit, config.dropout_rate, config.seed)
-    furthest = np.abs(deviations).max()
+    errors = standard_errors_off(networks["dropout"], digit, config.dropout_rate, config.seed)
+    furthest = np.abs(errors).max()
 
     run.verdict(
         "Dropout narrows the gap between training and test error",
@@ -103,14 +99,12 @@ def main(config, run):
     run.verdict(
         "A network trained with dropout loses less when hidden units are removed",
         lost["dropout"] < lost["plain"] - LESS_LOST,
-        f"on average {lost['dropout']:.1%} of its accuracy, {lost['plain']:.1%} without dropout; "
-        f"by {LESS_LOST:.0%} or more",
+        f"{lost['dropout']:.1%} of its accuracy, {lost['plain']:.1%} without; by {LESS_LOST:.0%}",
     )
     run.verdict(
         "Scaled by the share that is kept, dropout leaves the expected input of a unit as it is",
         furthest < STANDARD_ERRORS,
-        f"the mean of {MASKS:,} masks is off by {furthest:.1f} standard errors at most, over "
-        f"{WIDTH} units; less than {STANDARD_ERRORS}",
+        f"off by at most {furthest:.1f} standard errors, of {WIDTH} units; below {STANDARD_ERRORS}",
     )
     run.save(networks["dropout"])
     drawn = {"": {name: (range(WIDTH + 1), curve) for name, curve in curves.items()}}
@@ -133,8 +127,8 @@ def accuracies_as_units_go(network, split, seed):
     return accuracies / ORDERS
 
 
-def deviations_of_means(network, example, rate, seed):
-    """(units,): mean over masks of what the second layer gets, less that without, in its errors."""
+def standard_errors_off(network, example, rate, seed):
+    """(units,): how far what the second layer gets, the mean over masks, is from that without."""
     hidden, kernel, bias = values_at(network, network.get_layer("hidden2_dense"), example)
     dropped = Dropout(rate, seed=seed)(np.repeat(hidden, MASKS, axis=0), training=True)
     received = ops.convert_to_numpy(dropped).astype("float64") @ kernel + bias

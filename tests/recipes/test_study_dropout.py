@@ -7,7 +7,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score
 
 from recipes import study_dropout
-from recipes.study_dropout import accuracies_as_units_go, deviations_of_means
+from recipes.study_dropout import accuracies_as_units_go, standard_errors_off
 from zoo.feedforward.mlp import mlp
 
 
@@ -49,7 +49,7 @@ def test_a_unit_that_goes_is_one_with_no_weights(network, examples):
 
 
 def test_deviations_are_the_statistics_of_a_t_test(network, examples):
-    found = deviations_of_means(network, examples[:1], rate=0.3, seed=4)
+    found = standard_errors_off(network, examples[:1], rate=0.3, seed=4)
 
     first, second = network.get_layer("hidden1_dense"), network.get_layer("hidden2_dense")
     kernel, bias = first.get_weights()
@@ -72,5 +72,5 @@ def test_without_the_scale_the_input_is_another(network, examples, monkeypatch):
         return lambda inputs, training: layer(inputs, training=training) * (1 - rate)
 
     monkeypatch.setattr(study_dropout, "Dropout", unscaled)
-    found = deviations_of_means(network, examples[:1], rate=0.3, seed=4)
+    found = standard_errors_off(network, examples[:1], rate=0.3, seed=4)
     assert np.abs(found).max() > 4 * study_dropout.STANDARD_ERRORS
