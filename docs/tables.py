@@ -53,14 +53,15 @@ def publish(folder, results=RESULTS, primer=PRIMER):
     Raises:
         InputError: it is not over, or not of a commit that others have.
     """
-    kept = _publishable(read_run(folder))
+    run = read_run(folder)
+    kept = _publishable(run)
     if kept["options"].get("ulps"):
         raise InputError(f"{folder} began with moved weights: publish a run without --ulps")
     name = "-".join([kept["recipe"], kept["options"]["backend"], kept["data"]["source"]])
     write_json(results / f"{name}.json", kept)
     if kept["recipe"].startswith(STUDY):
-        picture = next(iter(read_run(folder).description["pictures"]))
-        shutil.copy(Path(folder) / picture, primer / f"{kept['recipe']}.png")
+        picture = next(iter(run.description["pictures"]))
+        shutil.copy(run.folder / picture, primer / f"{kept['recipe']}.png")
 
 
 def publish_curves(folders, results=CURVES):

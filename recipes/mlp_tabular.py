@@ -92,34 +92,36 @@ def main(config, run):
     def compute_loss(inputs, targets):
         return loss_function(targets, model(inputs, training=True))
 
-    def evaluate(split):
-        """Figures of a split: loss, and accuracy or the root mean squared error in its unit."""
+    def answer(split):
+        """A ``Classification``, or amounts in their unit."""
         if classes:
-            result = classify(model, split)
-            return {"loss": result.loss, "accuracy": result.accuracy}
-        inputs, targets = split
-        found = encoding.amounts(model.predict(inputs, batch_size=500, verbose=0))
-        error = rmse(found, encoding.amounts(targets))
+            return classify(model, split)
+        return encoding.amounts(model.predict(split[0], batch_size=500, verbose=0))
+
+    def figures(found, split):
+        """Of answers: the loss, and the accuracy or the root mean squared error in the unit."""
+        if classes:
+            return {"loss": found.loss, "accuracy": found.accuracy}
+        error = rmse(found, encoding.amounts(split[1]))
         return {"loss": (error / encoding.content["standard_deviation"]) ** 2, "rmse": error}
 
     step = gradient_step(compute_loss, model, optimizer)
     for _ in run.epochs(step):
         for batch in run.batches(train):
             run.log(loss=step(*batch))
-        run.log(**{f"validation_{name}": value for name, value in evaluate(validation).items()})
+        reached = figures(answer(validation), validation)
+        run.log(**{f"validation_{name}": value for name, value in reached.items()})
 
-    figures = evaluate(test)  # the one look at the test part
-    run.log(**{f"test_{name}": value for name, value in figures.items()})
+    found = answer(test)  # the one look at the test part
+    run.log(**{f"test_{name}": value for name, value in figures(found, test).items()})
     run.log(**baseline(train, test, encoding, config.seed))
     run.save(model)
     write_json(run.folder / "columns.json", encoding.content)
     if classes:
-        figure = plots.confusion_matrix(classify(model, test), classes)
+        figure = plots.confusion_matrix(found, classes)
         run.picture("confusion", figure, "True and predicted classes of the test part.")
     else:
-        inputs, targets = test
-        found = encoding.amounts(model.predict(inputs, batch_size=500, verbose=0))
-        figure = plots.agreement(encoding.amounts(targets), found)
+        figure = plots.agreement(encoding.amounts(test[1]), found)
         run.picture("agreement", figure, "True and predicted amounts of the test part.")
 
 

@@ -29,7 +29,7 @@ from recipes.training.early_stopping import EarlyStopping
 from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Seed
-from recipes.training.saved_run import read_rows
+from recipes.training.saved_run import read_run
 from zoo.feedforward.mlp import mlp
 
 PATIENCE = 10
@@ -85,7 +85,7 @@ def main(config, run):
     results = {"end": classify(model, test), "best": classify(best, test)}
     for name, result in results.items():
         run.log(**{f"test_{name}_loss": result.loss, f"test_{name}_accuracy": result.accuracy})
-    rows = [row for row in read_rows(run.folder / "metrics.jsonl") if "validation_loss" in row]
+    rows = read_run(run.folder).epochs
     training, losses = (
         [row[f"{name}_loss"] for row in rows] for name in ("training", "validation")
     )

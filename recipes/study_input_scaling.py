@@ -31,7 +31,7 @@ from recipes.training import plots
 from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveInt, Seed
-from recipes.training.saved_run import read_rows
+from recipes.training.saved_run import read_run
 
 SCALINGS = ("raw", "min_max", "standardized")
 RATES = (1.0, 0.03, 1e-3, 3e-5)  # the network's; raw inputs need small ones
@@ -120,7 +120,7 @@ def main(config, run):
             }
         )
 
-    rows = [row for row in read_rows(run.folder / "metrics.jsonl") if "training_raw_1_loss" in row]
+    rows = read_run(run.folder).epochs
     best = {
         scaling: min(
             (f"{scaling}_{rate:g}" for rate in RATES),

@@ -29,7 +29,7 @@ from recipes.training import plots
 from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Seed
-from recipes.training.saved_run import read_rows
+from recipes.training.saved_run import read_run
 
 GUESSING = float(np.log(2))  # nats: the loss of one half for each of the two classes
 HIGH = 0.5  # of it: the network does not even learn what it is shown
@@ -101,7 +101,7 @@ def main(config, run):
 
     accuracies = {name: classify(model, test).accuracy for name, model in networks.items()}
     run.log(**{f"test_{name}_accuracy": accuracy for name, accuracy in accuracies.items()})
-    rows = [row for row in read_rows(run.folder / "metrics.jsonl") if "training_few_loss" in row]
+    rows = read_run(run.folder).epochs
     curves = {
         name: [[row[f"{part}_{name}_loss"] for row in rows] for part in ("training", "validation")]
         for name in networks

@@ -19,8 +19,8 @@ FIRST = [
     TESTS / "benchmarks/test_every_benchmark.py",
     TESTS / "parity/test_convolutional.py",
 ]
-# What nothing is computed for on a backend: marked any_backend, and tested on the last that `make
-# test` has.
+# What says the same on every backend: marked any_backend, and tested on the last that `make test`
+# has. So are some tests of other files.
 ANY_BACKEND = [
     *(TESTS / "docs").iterdir(),
     *(TESTS / "recipes/data").iterdir(),

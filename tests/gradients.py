@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from recipes.training.gradient_step import gradient_step
+from recipes.training.kept_gradients import KeptGradients
 
 
 def outputs_and_gradients(layer, inputs, upstream, **call_arguments):
@@ -26,11 +27,11 @@ def outputs_and_gradients(layer, inputs, upstream, **call_arguments):
         outputs = layer(ops.convert_to_tensor(model.inputs_weight), **call_arguments)
         return ops.sum(upstream * ops.cast(outputs, "float32")), outputs
 
-    recorder = GradientRecorder(learning_rate=1.0)
-    _, outputs = gradient_step(compute_loss, model, recorder)(upstream.astype("float32"))
+    kept = KeptGradients()
+    _, outputs = gradient_step(compute_loss, model, kept)(upstream.astype("float32"))
     gradients = {
         variable.name: ops.convert_to_numpy(gradient)
-        for variable, gradient in zip(model.trainable_variables, recorder.gradients, strict=True)
+        for variable, gradient in zip(model.trainable_variables, kept.gradients, strict=True)
     }
     return ops.convert_to_numpy(outputs), gradients
 
@@ -45,20 +46,3 @@ class TrainableInputs(keras.Model):
         self.inputs_weight.assign(inputs)
         layer(inputs[:1])  # inference, which builds the weights and moves no state
         self.built = True
-
-
-class GradientRecorder(keras.optimizers.Optimizer):
-    """Keeps the gradients and leaves the weights alone.
-
-    The change of a weight under gradient descent would tell the gradient only up to the weight's
-    own rounding.
-    """
-
-    def build(self, variables):
-        if self.built:
-            return
-        super().build(variables)
-        self.gradients = self.add_optimizer_variables(variables, "gradient")
-
-    def update_step(self, gradient, variable, learning_rate):
-        self.assign(self.gradients[self._get_variable_index(variable)], gradient)

@@ -10,7 +10,7 @@ from keras import layers, ops, tree
 
 import zoo.initial_weights
 from recipes.training.gradient_step import gradient_step
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 
 # No two the same, and more examples than steps.
 BATCH, TIME, WIDTH, UNITS = 5, 4, 3, 6
@@ -68,7 +68,7 @@ def outputs_and_gradients(layer, inputs, upstreams, call=None):
             loss += ops.sum(upstream * ops.cast(output, "float32"))
         return loss, outputs
 
-    recorder = GradientRecorder(learning_rate=1.0)
+    recorder = KeptGradients()
     step = gradient_step(compute_loss, model, recorder)
     _, outputs = step(*(np.asarray(each, "float32") for each in upstreams))
     gradients = {

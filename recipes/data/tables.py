@@ -66,21 +66,20 @@ class Table:
             ValueError: there is no target, or not one row has it, a column has a text among numbers
                 or too many categories, or there are too few rows or classes.
         """
-        header, rows = read_rows(path)
+        cells, rows = _columns(path)
         for name in (self._target, *self._leave_out):
-            if name not in header:
+            if name not in cells:
                 option = "target" if name == self._target else "leave-out"
                 raise ValueError(
-                    f"it has no column --{option} {name!r}: name one of {', '.join(header)}"
+                    f"it has no column --{option} {name!r}: name one of {', '.join(cells)}"
                 )
-        cells = {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
         lost = [place for place, cell in enumerate(cells[self._target], start=2) if _missing(cell)]
         if lost:
             raise ValueError(
                 f"row {lost[0]} has no {self._target}, which is to be learned: take it out"
             )
-        if len(rows) < _FEWEST_ROWS:
-            raise ValueError(f"it has {len(rows)} rows of values: give {_FEWEST_ROWS} or more")
+        if rows < _FEWEST_ROWS:
+            raise ValueError(f"it has {rows} rows of values: give {_FEWEST_ROWS} or more")
         target = self._read_target(cells.pop(self._target))
         for name in self._leave_out:
             cells.pop(name, None)
@@ -96,14 +95,9 @@ class Table:
                 )
         if not columns:
             raise ValueError("no column is left to learn from")
-        texts = [
-            ["" if _missing(cell) else cell for cell in cells[name]] for name in self.categories
-        ]
-        return self._split(
-            np.array([columns[name] for name in self.numbers]).reshape(-1, len(rows)).T,
-            np.array(texts, str).reshape(-1, len(rows)).T,
-            target,
-        )
+        numbers = [columns[name] for name in self.numbers]
+        texts = [cells[name] for name in self.categories]
+        return self._split(*_arrays(numbers, texts, rows), target)
 
     def _read_target(self, column):
         amounts = _numbers(self._target, column)
@@ -203,22 +197,31 @@ class Encoding:
         Raises:
             ValueError: a column is missing, or has a text where a number should be.
         """
-        header, rows = read_rows(path)
-        cells = {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
+        cells, rows = _columns(path)
         for name in (*self.content["numbers"], *self.content["categories"]):
             if name not in cells:
                 raise ValueError(f"it has no column {name}, which the model learned from")
         if not rows:
             raise ValueError("it has no rows of values")
         numbers = [_numbers(name, cells[name], always=True) for name in self.content["numbers"]]
-        texts = [
-            ["" if _missing(cell) else cell for cell in cells[name]]
-            for name in self.content["categories"]
-        ]
-        return self.inputs(
-            np.array(numbers).reshape(-1, len(rows)).T,
-            np.array(texts, str).reshape(-1, len(rows)).T,
-        )
+        texts = [cells[name] for name in self.content["categories"]]
+        return self.inputs(*_arrays(numbers, texts, rows))
+
+
+def _columns(path):
+    """({name: the cells of a column}, the number of rows) of a file."""
+    header, rows = read_rows(path)
+    cells = {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
+    return cells, len(rows)
+
+
+def _arrays(numbers, texts, rows):
+    """Columns of numbers and of texts, as a part has them: (rows, columns) each."""
+    categories = [["" if _missing(cell) else cell for cell in column] for column in texts]
+    return (
+        np.array(numbers, "float64").reshape(-1, rows).T,
+        np.array(categories, str).reshape(-1, rows).T,
+    )
 
 
 def _missing(cell):

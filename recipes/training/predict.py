@@ -74,8 +74,10 @@ def _pictures(run, name):
             f"{run.folder} was trained on {name}, and neither on pictures nor on a table: name the "
             f"run of a recipe that classifies pictures, such as cnn_mnist, or of mlp_tabular"
         )
-    embedded = run.description["data"]["source"] == "embedded"
-    return getattr(data, "EMBEDDED_CLASSES" if embedded else "", data.CLASSES), data.from_picture
+    names = data.CLASSES
+    if run.description["data"]["source"] == "embedded":
+        names = getattr(data, "EMBEDDED_CLASSES", names)
+    return names, data.from_picture
 
 
 def _json(run, name):

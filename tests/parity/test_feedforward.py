@@ -8,7 +8,7 @@ from keras import ops
 
 from custom_layers import BatchNormalization, Dropout
 from recipes.training.gradient_step import gradient_step
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 from tests.parity.feedforward_originals import BATCH, SHAPES
 from tests.parity.processes import run_originals
 from zoo.feedforward.mlp import mlp
@@ -98,7 +98,7 @@ def test_a_training_step(name, originals, monkeypatch):
         outputs = model(examples, training=True)
         return ops.sum(upstream * outputs), outputs
 
-    recorder = GradientRecorder(learning_rate=1.0)
+    recorder = KeptGradients()
     step = gradient_step(compute_loss, model, recorder)
     _, outputs = step(theirs["examples"][0], theirs["upstream"][0])
     assert_equal(ops.convert_to_numpy(outputs), theirs["training"][0], name)

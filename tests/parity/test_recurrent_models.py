@@ -12,7 +12,7 @@ from keras import ops
 
 import zoo
 from recipes.training.gradient_step import gradient_step
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 from tests.parity.processes import run_originals
 from tests.parity.recurrent_model_originals import (
     CASES,
@@ -101,7 +101,7 @@ def test_outputs_and_gradients(name, originals):
         outputs = model(inputs, training=True, **({"mask": mask} if takes_mask else {}))
         return ops.sum(upstream * outputs), outputs
 
-    recorder = GradientRecorder(learning_rate=1.0)
+    recorder = KeptGradients()
     step = gradient_step(compute_loss, model, recorder)
     _, outputs = step(inputs, mask, (upstream * counts).astype("float32"))
     outputs = ops.convert_to_numpy(outputs)

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from recipes.training.gradient_step import gradient_step
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 from tests.parity import seq2seq_originals as sizes
 from tests.parity.processes import run_originals
 from tests.recurrent import assert_close
@@ -88,7 +88,7 @@ def test_values_and_gradients(name, originals):
         logits = model([sources, targets], training=True)
         return ops.sum(upstream * logits), logits
 
-    recorder = GradientRecorder(learning_rate=1.0)
+    recorder = KeptGradients()
     step = gradient_step(compute_loss, model, recorder)
     valid = (arrays["targets"] != 0)[..., None]
     tokens = [arrays[key].astype("int32") for key in ("sources", "targets")]

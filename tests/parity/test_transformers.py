@@ -11,7 +11,7 @@ from keras import ops
 import zoo
 from custom_layers import RelativePositionBias
 from recipes.training.gradient_step import gradient_step
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 from tests.parity.processes import run_originals
 from tests.parity.transformer_originals import CASES, DISTANCES, LENGTHS, TIME
 from zoo.weights.files import read_tensors
@@ -72,7 +72,7 @@ def test_outputs_and_gradients(name, originals):
         outputs = model(list(inputs), training=True)
         return ops.sum(upstream * outputs), outputs
 
-    recorder = GradientRecorder(learning_rate=1.0)
+    recorder = KeptGradients()
     step = gradient_step(compute_loss, model, recorder)
     _, outputs = step((expected["upstream"] * counts).astype("float32"), *inputs)
     assert_equal(ops.convert_to_numpy(outputs) * counts, expected["outputs"], "in training")

@@ -1,11 +1,8 @@
 """Pictures of one's own, from folders to predictions for new ones."""
 
-import keras
 import numpy as np
-import pytest
 from PIL import Image
 
-from recipes import __main__ as command_line
 from recipes.training.saved_run import read_run
 
 CLASSES = ("left", "right")
@@ -23,19 +20,6 @@ def save(folder, count, seed):
         paths.append(folder / f"{number}.png")
         Image.fromarray(pixels.astype("uint8")).save(paths[-1])
     return paths
-
-
-@pytest.fixture
-def recipes(monkeypatch, capsys):
-    """Calls the command line; returns (exit code, stdout, stderr)."""
-    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
-
-    def call(*words):
-        code = command_line.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def run(recipes, folder, runs, *options):

@@ -276,6 +276,7 @@ BOUNDS = {1: 1e-6, 10: 1e-3, 50: 2e-2}
 HALF_PRECISION = 5e-3  # by how much the first steps in it may differ
 TEXT = 0x28787F47  # the checksum of what Python's help says, which those of gpt_characters learn
 ALL = sorted(command_line.recipes())
+any_backend = pytest.mark.any_backend
 RECIPES = [name for name in ALL if not name.startswith("study_")]  # test_every_study.py has those
 
 
@@ -316,6 +317,7 @@ def test_every_recipe_is_known_here():
     assert sorted(ROWS) == RECIPES
 
 
+@any_backend
 @pytest.mark.parametrize("name", ALL)
 def test_the_header_has_a_title_and_the_command(name):
     title, _, rest = ast.get_docstring(
@@ -325,6 +327,7 @@ def test_the_header_has_a_title_and_the_command(name):
     assert f"python -m recipes run {name}" in rest
 
 
+@any_backend
 @pytest.mark.parametrize("name", ALL)
 def test_config_is_a_frozen_dataclass_with_the_common_options(name):
     config_class = importlib.import_module(f"recipes.{name}").Config
@@ -367,9 +370,17 @@ def test_every_backend_begins_with_the_same_steps(run_of, name):
         assert found == pytest.approx(expected, rel=5e-4), figure
 
 
+# What a recipe forgets, it forgets on every backend: `make test` tries most on one. What a backend
+# has of its own is in two: noise, dropout, and an optimizer's state.
 # finetune_images trains its output layer first, by a step of its own.
 @pytest.mark.parametrize(
-    ("name", "step"), [*((name, 4) for name in RECIPES), ("finetune_images", 12)]
+    ("name", "step"),
+    [
+        pytest.param(
+            name, step, marks=[] if name in ("gan_mixture", "lstm_intents") else any_backend
+        )
+        for name, step in [*((name, 4) for name in RECIPES), ("finetune_images", 12)]
+    ],
 )
 def test_the_recorded_command_killed_and_resumed_makes_the_same_run(
     run_of, killed, name, step, tmp_path, capsys
@@ -455,6 +466,7 @@ def test_the_model_and_the_report_are_there(run_of, name):
     assert len(page.texts("dd")) == len(run.test) >= 2
 
 
+@any_backend
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_report_is_written_again_from_the_folder(run_of, name, capsys):
     folder = run_of(name)
@@ -513,6 +525,7 @@ def interrupted(name, steps, runs, *options):
     return folder
 
 
+@any_backend
 @pytest.mark.parametrize("name", RECIPES)
 def test_another_seed_is_another_run(run_of, name, tmp_path):
     """From the first step on."""

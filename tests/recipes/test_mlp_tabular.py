@@ -2,13 +2,11 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 from sklearn.metrics import root_mean_squared_error
 from sklearn.neural_network import MLPClassifier
 
-from recipes import __main__ as command_line
 from recipes import mlp_tabular
 from recipes.data import tables
 from recipes.data.batches import cut_validation
@@ -30,19 +28,6 @@ def rows(count, seed):
 def write(path, lines, header="size,colour,id,fit,price"):
     path.write_text("\n".join([header, *map(",".join, lines)]) + "\n")
     return path
-
-
-@pytest.fixture
-def recipes(monkeypatch, capsys):
-    """Calls the command line; returns (exit code, stdout, stderr)."""
-    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())
-
-    def call(*words):
-        code = command_line.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def trained(recipes, tmp_path, target, epochs):

@@ -10,7 +10,6 @@ from keras import layers
 from PIL import Image
 from scipy.special import softmax
 
-from recipes import __main__ as command_line
 from recipes.data import mnist
 from recipes.training.errors import InputError
 from recipes.training.predict import predict
@@ -57,19 +56,6 @@ def folder(tmp_path_factory, model):
     folder = toy_run.write(tmp_path_factory.mktemp("runs") / "run", data=MNIST, rows=[])
     model.save(folder / "model.keras")
     return folder
-
-
-@pytest.fixture
-def main(monkeypatch, capsys):
-    """Calls the command line; returns (exit code, stdout, stderr)."""
-    monkeypatch.setenv("KERAS_BACKEND", BACKEND)
-
-    def call(*words):
-        code = command_line.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
 
 
 def save(folder, images):
@@ -158,10 +144,10 @@ def test_photographs_have_the_classes_of_their_digits(folder, model, digits, tmp
     assert np.mean(found == expected) >= 0.9
 
 
-def test_a_line_for_each_picture_in_their_order(folder, model, digits, tmp_path, main):
+def test_a_line_for_each_picture_in_their_order(folder, model, digits, tmp_path, recipes):
     first, second, third = save(tmp_path, map(Image.fromarray, digits[[9, 0, 30]]))
     second = second.rename(tmp_path / "of another length.png")
-    code, out, err = main("predict", folder, first, second, third)
+    code, out, err = recipes("predict", folder, first, second, third)
     assert (code, err) == (0, "")
     width = len(str(second))
     lines = []
@@ -177,11 +163,11 @@ def test_a_line_for_each_picture_in_their_order(folder, model, digits, tmp_path,
 
 
 @pytest.fixture
-def fails(main):
+def fails(recipes):
     """Expects the command ``predict`` to fail with a line, and returns it."""
 
     def call(run, *files):
-        code, out, err = main("predict", run, *files)
+        code, out, err = recipes("predict", run, *files)
         assert (code, out) == (2, "")
         (line,) = err.splitlines()
         return line
@@ -299,9 +285,9 @@ def test_a_model_whose_bytes_have_changed(folder, tmp_path, png, fails):
     assert fails(run, png).startswith(f"error: cannot load {run / 'model.keras'} (")
 
 
-def test_the_option_wins_over_the_backend_of_the_environment(folder, png, main, monkeypatch):
+def test_the_option_wins_over_the_backend_of_the_environment(folder, png, recipes, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "theano")
-    code, _, err = main("predict", folder, png, "--backend", BACKEND)
+    code, _, err = recipes("predict", folder, png, "--backend", BACKEND)
     assert (code, err) == (0, "")
     assert os.environ["KERAS_BACKEND"] == BACKEND  # what keras takes when it is imported
 
@@ -316,7 +302,7 @@ def test_a_model_of_layers_that_are_not_of_this_project(tmp_path, png, fails):
     assert len(reason) == 200 + len("): run the recipe again")
 
 
-def test_a_backend_that_is_not_there(folder, png, main):
-    code, _, err = main("predict", "--backend", "theano", folder, png)
+def test_a_backend_that_is_not_there(folder, png, recipes):
+    code, _, err = recipes("predict", "--backend", "theano", folder, png)
     assert (code, err.count("\n")) == (2, 1)
     assert "there is no backend 'theano'" in err

@@ -10,7 +10,7 @@ from keras import ops
 from scipy.special import expit as sigmoid
 
 import zoo
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 
 TIME, FEATURES, WIDTH = 500, 3, 8
 SMALLEST = np.finfo("float32").tiny
@@ -48,7 +48,7 @@ def gradients_by_step(kind, change=None):
     if change:
         model.set_weights(change(*model.get_weights()))
     x, upstream = inputs_and_upstream()
-    of_inputs, recorder = OfInputs(model, x), GradientRecorder(learning_rate=1.0)
+    of_inputs, recorder = OfInputs(model, x), KeptGradients()
     of_inputs.compile(recorder, lambda upstream, state: ops.sum(upstream * state, axis=-1))
     of_inputs.train_on_batch(np.zeros((1, 1)), upstream)
     (gradients,) = (ops.convert_to_numpy(each)[0] for each in recorder.gradients)

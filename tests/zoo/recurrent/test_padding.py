@@ -9,7 +9,7 @@ from keras import layers, ops
 
 import zoo
 from recipes.training.gradient_step import gradient_step
-from tests.gradients import GradientRecorder
+from recipes.training.kept_gradients import KeptGradients
 
 LENGTHS = (4, 2, 0, 2)  # and a row of padding alone
 TOKENS = np.array([[3, 1, 4, 1], [5, 8, 0, 0], [0, 0, 0, 0], [2, 6, 0, 0]])
@@ -87,7 +87,7 @@ def test_gradients_are_the_sum_of_those_of_the_rows_alone(kind, case, both_ways)
     upstream = np.random.default_rng(2).normal(size=shape).astype("float32")
     counted = MASK.any(axis=1) if case == "classifier" else MASK
     upstream *= counted[..., None]
-    recorder = GradientRecorder(learning_rate=1.0)
+    recorder = KeptGradients()
     step = gradient_step(
         lambda tokens, upstream: ops.sum(upstream * model(tokens, training=True)), model, recorder
     )
