@@ -211,6 +211,20 @@ STEPS |= {"deit_tiny_16": 20, "deit_tiny_distilled_16": 25, "swin_tiny": 20, "vi
 STEPS_OF_OTHERS = 100  # than images: fast, and small
 
 every_model = pytest.mark.parametrize("name", TINY_ARGUMENTS)
+# Of each kind of layers one is trained on every backend. `make test` trains the others on one: of
+# each, tests/parity has the outputs in training and the gradients on every backend.
+OF_EACH_KIND = {
+    "bert_base", "conv_lstm", "convnext_tiny", "gpt2", "gru_forecaster", "llama3_8b", "lstm_tagger",
+    "mixtral_8x7b", "mlp", "mobilenet_v3_small", "resnet18", "rnn_classifier", "seq2seq_bahdanau",
+    "swin_tiny", "t5_small", "unet", "vit_base_16",
+}  # fmt: skip
+every_trained_model = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in OF_EACH_KIND else pytest.mark.any_backend)
+        for name in TINY_ARGUMENTS
+    ],
+)
 every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
 
 
@@ -355,6 +369,7 @@ def test_no_leak_between_examples(name):
     assert np.all(np.ptp(together, axis=0) > 0)  # each logit depends on the image
 
 
+@pytest.mark.any_backend
 @every_classifier
 def test_one_class(name):
     assert tiny_model(name, num_classes=1).output_shape == (*position(name), 1)
@@ -447,7 +462,7 @@ def trainable_values(model):
     }
 
 
-@every_model
+@every_trained_model
 def test_every_weight_has_a_gradient(name):
     # Adam's first step is as long for a small gradient as for a large one, so rounding hides
     # none; it stays where the gradient is zero, and is not finite where the gradient is not.
@@ -457,7 +472,7 @@ def test_every_weight_has_a_gradient(name):
         assert np.any(after[path] != before[path]) or path in NO_GRADIENT.get(name, ()), path
 
 
-@every_model
+@every_trained_model
 def test_every_backend_starts_from_the_same_weights_with_the_same_loss(name):
     checksum, loss = trained(name).checksum, trained(name).losses[0]
     if name not in STARTS:
@@ -467,7 +482,7 @@ def test_every_backend_starts_from_the_same_weights_with_the_same_loss(name):
     assert loss == pytest.approx(first_loss, rel=5e-6)
 
 
-@every_model
+@every_trained_model
 def test_loss_falls(name):
     losses = trained(name).losses
     assert np.mean(losses[-3:]) < 0.5 * losses[0]
@@ -512,13 +527,14 @@ assert not any(module.split(".")[0] in ("zoo", "recipes") for module in sys.modu
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A folder with every model, trained, and with the weights that a fresh process loads.
+def saved(tmp_path_factory, request):
+    """A folder with the models, trained, and with the weights that a fresh process loads.
 
     One process for all models: most of its time goes into starting the backend.
     """
     folder = tmp_path_factory.mktemp("models")
-    for name in TINY_ARGUMENTS:
+    tests = [each for each in request.session.items if saved.__name__ in each.fixturenames]
+    for name in sorted({each.callspec.params["name"] for each in tests}):
         # Trained, so that no variable has the value that a new model gives it.
         trained(name).model.save(folder / f"{name}.keras")
     process = subprocess.run(
@@ -535,7 +551,7 @@ def saved(tmp_path_factory):
     return folder
 
 
-@every_model
+@every_trained_model
 def test_saved_model_is_the_same_here_and_in_a_fresh_process(name, saved, monkeypatch):
     model, images = trained(name)[:2]
     for each in initial_zeros.RANDOM:
@@ -552,7 +568,7 @@ def test_saved_model_is_the_same_here_and_in_a_fresh_process(name, saved, monkey
         np.testing.assert_array_equal(there, here)
 
 
-@every_model
+@every_trained_model
 def test_mixed_float16(name):
     _, weights, inputs, _, expected = fresh(name)
     before = keras.config.dtype_policy()
