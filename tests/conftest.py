@@ -20,21 +20,31 @@ FIRST = [
     TESTS / "parity/test_convolutional.py",
 ]
 # What says the same on every backend: marked any_backend, and tested on the last that `make test`
-# has. So are some tests of other files.
+# has. So are some tests of other files. A recipe's own tests are of what it does beside its
+# training, which test_every_recipe.py and test_every_study.py try on every backend.
+ON_EVERY_BACKEND = [
+    TESTS / f"recipes/test_{name}.py"
+    for name in (
+        "every_recipe", "every_study", "kill_and_resume", "study_backpropagation", "study_losses",
+    )
+]  # fmt: skip
 ANY_BACKEND = [
     *(TESTS / "docs").iterdir(),
     *(TESTS / "recipes/data").iterdir(),
+    *(path for path in (TESTS / "recipes").glob("test_*.py") if path not in ON_EVERY_BACKEND),
     *(
         TESTS / f"recipes/training/test_{name}.py"
         for name in (
-            "curves", "event_files", "folder", "interrupts", "plots", "progress", "report",
-            "saved_run",
+            "checkpoint", "curves", "describe", "early_stopping", "event_files", "folder",
+            "interrupts", "plots", "predict", "progress", "report", "resume", "saved_run",
         )
     ),
     *(TESTS / f"test_{name}.py" for name in ("extras", "makefile", "structure", "tables")),
     TESTS / "zoo/convolutional/test_full_size.py",
+    TESTS / "zoo/feedforward/test_full_size.py",
+    TESTS / "zoo/recurrent/test_sizes.py",
     TESTS / "zoo/test_catalog.py",
-    TESTS / "zoo/weights/test_files.py",
+    *(TESTS / f"zoo/weights/test_{name}.py" for name in ("files", "load_weights", "save_weights")),
 ]  # fmt: skip
 
 
