@@ -183,6 +183,7 @@ def test_custom_layers_that_compute_other_things_are_found(monkeypatch):
         custom_layers.measure("GELU", (2, 3), 0, 1)
 
 
+@pytest.mark.any_backend
 def test_recurrent_cells(tmp_path):
     recurrent_cells.main(shape=(2, 3, 4), units=5, round_seconds=0, rounds=1, folder=tmp_path)
     rows = results(tmp_path, "recurrent_cells")["rows"]
@@ -284,6 +285,7 @@ def test_operations(tmp_path, capsys):
     assert all(row["what"] in printed for row in (ours, native))
 
 
+@pytest.mark.any_backend
 @pytest.mark.usefixtures("nothing_compiles")
 def test_recipe_epoch(tmp_path, capsys):
     recipe_epoch.main(training_examples=400, test_examples=50, rounds=1, folder=tmp_path)
@@ -359,6 +361,7 @@ def lenet_of_keras(monkeypatch):
     return calls
 
 
+@pytest.mark.any_backend
 def test_build(tmp_path, capsys, lenet_of_keras):
     build.main(["mnist_cnn", "lenet5"], rounds=3, folder=tmp_path)
     alone, compared = results(tmp_path, "build")["rows"]

@@ -133,6 +133,7 @@ def test_no_layer_is_missing():
     assert set(custom_layers.__all__) == set(CASES)
 
 
+@pytest.mark.any_backend
 @every_layer
 def test_config_round_trip(name):
     layer = make_layer(name)

@@ -211,20 +211,25 @@ STEPS |= {"deit_tiny_16": 20, "deit_tiny_distilled_16": 25, "swin_tiny": 20, "vi
 STEPS_OF_OTHERS = 100  # than images: fast, and small
 
 every_model = pytest.mark.parametrize("name", TINY_ARGUMENTS)
-# Of each kind of layers one is trained on every backend. `make test` trains the others on one: of
-# each, tests/parity has the outputs in training and the gradients on every backend.
+# Of each kind of layers one is tried in all ways on every backend. `make test` does so with the
+# others on one: of each, tests/parity has the outputs in training and the gradients on every backend.
 OF_EACH_KIND = {
     "bert_base", "conv_lstm", "convnext_tiny", "gpt2", "gru_forecaster", "llama3_8b", "lstm_tagger",
     "mixtral_8x7b", "mlp", "mobilenet_v3_small", "resnet18", "rnn_classifier", "seq2seq_bahdanau",
     "swin_tiny", "t5_small", "unet", "vit_base_16",
 }  # fmt: skip
-every_trained_model = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name in OF_EACH_KIND else pytest.mark.any_backend)
-        for name in TINY_ARGUMENTS
-    ],
-)
+
+
+def each_kind(names):
+    return pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=[] if name in OF_EACH_KIND else pytest.mark.any_backend)
+            for name in names
+        ],
+    )
+
+
 every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
 
 
@@ -376,7 +381,7 @@ def test_one_class(name):
 
 
 # Of two heads, test_vit.py.
-@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if "distilled" not in name])
+@each_kind([name for name in CLASSIFIERS if "distilled" not in name])
 def test_without_a_head_it_gives_what_the_head_sees(name):
     """And any number of examples may be in a batch."""
     _, weights, inputs, _, logits = fresh(name)
@@ -389,7 +394,7 @@ def test_without_a_head_it_gives_what_the_head_sees(name):
     np.testing.assert_allclose(logits[:2], expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(OF_IMAGES - OF_ONE_SIZE))
+@each_kind(sorted(OF_IMAGES - OF_ONE_SIZE))
 def test_images_of_any_size(name):
     height, width, channels = tiny_arguments(name)["input_shape"]
     flexible = tiny_model(name, input_shape=(None, None, channels))
@@ -462,7 +467,7 @@ def trainable_values(model):
     }
 
 
-@every_trained_model
+@each_kind(TINY_ARGUMENTS)
 def test_every_weight_has_a_gradient(name):
     # Adam's first step is as long for a small gradient as for a large one, so rounding hides
     # none; it stays where the gradient is zero, and is not finite where the gradient is not.
@@ -472,7 +477,7 @@ def test_every_weight_has_a_gradient(name):
         assert np.any(after[path] != before[path]) or path in NO_GRADIENT.get(name, ()), path
 
 
-@every_trained_model
+@each_kind(TINY_ARGUMENTS)
 def test_every_backend_starts_from_the_same_weights_with_the_same_loss(name):
     checksum, loss = trained(name).checksum, trained(name).losses[0]
     if name not in STARTS:
@@ -482,7 +487,7 @@ def test_every_backend_starts_from_the_same_weights_with_the_same_loss(name):
     assert loss == pytest.approx(first_loss, rel=5e-6)
 
 
-@every_trained_model
+@each_kind(TINY_ARGUMENTS)
 def test_loss_falls(name):
     losses = trained(name).losses
     assert np.mean(losses[-3:]) < 0.5 * losses[0]
@@ -551,7 +556,7 @@ def saved(tmp_path_factory, request):
     return folder
 
 
-@every_trained_model
+@each_kind(TINY_ARGUMENTS)
 def test_saved_model_is_the_same_here_and_in_a_fresh_process(name, saved, monkeypatch):
     model, images = trained(name)[:2]
     for each in initial_zeros.RANDOM:
@@ -568,7 +573,7 @@ def test_saved_model_is_the_same_here_and_in_a_fresh_process(name, saved, monkey
         np.testing.assert_array_equal(there, here)
 
 
-@every_trained_model
+@each_kind(TINY_ARGUMENTS)
 def test_mixed_float16(name):
     _, weights, inputs, _, expected = fresh(name)
     before = keras.config.dtype_policy()
