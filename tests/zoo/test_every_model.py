@@ -534,8 +534,8 @@ def saved(tmp_path_factory, request):
     One process for all models: most of its time goes into starting the backend.
     """
     folder = tmp_path_factory.mktemp("models")
-    tests = [each for each in request.session.items if saved.__name__ in each.fixturenames]
-    for name in sorted({each.callspec.params["name"] for each in tests}):
+    tests = [each for each in request.session.items if each.path == request.path]
+    for name in {each.callspec.params["name"] for each in tests if "saved" in each.fixturenames}:
         # Trained, so that no variable has the value that a new model gives it.
         trained(name).model.save(folder / f"{name}.keras")
     process = subprocess.run(
