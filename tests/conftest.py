@@ -30,6 +30,7 @@ ON_EVERY_BACKEND = [
 ]  # fmt: skip
 ANY_BACKEND = [
     *(TESTS / "docs").iterdir(),
+    *(TESTS / "benchmarks").iterdir(),
     *(TESTS / "recipes/data").iterdir(),
     *(path for path in (TESTS / "recipes").glob("test_*.py") if path not in ON_EVERY_BACKEND),
     *(
@@ -40,9 +41,12 @@ ANY_BACKEND = [
         )
     ),
     *(TESTS / f"test_{name}.py" for name in ("extras", "makefile", "structure", "tables")),
-    TESTS / "zoo/convolutional/test_full_size.py",
-    TESTS / "zoo/feedforward/test_full_size.py",
-    TESTS / "zoo/recurrent/test_sizes.py",
+    # What a network does beside its values and gradients, which tests/parity has on every backend.
+    *(
+        path
+        for family in ("attention", "convolutional", "feedforward", "recurrent")
+        for path in (TESTS / "zoo" / family).iterdir()
+    ),
     TESTS / "zoo/test_catalog.py",
     *(TESTS / f"zoo/weights/test_{name}.py" for name in ("files", "load_weights", "save_weights")),
 ]  # fmt: skip

@@ -66,14 +66,7 @@ def test_all_small_sizes_are_sizes():
     assert SMALL.keys() == networks.NETWORKS.keys()
 
 
-# The benchmark compares them itself before it measures; on every backend, two are tried here.
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name in ("gpt", "mlp") else pytest.mark.any_backend)
-        for name in SMALL
-    ],
-)
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.usefixtures("nothing_compiles")
 def test_native_networks_train_as_ours_and_keras_do(name, monkeypatch):
     monkeypatch.setattr(training_step, "STACK", 3)
@@ -101,7 +94,6 @@ def test_compiled_ways_train_alike():
     assert training_step.prove_equal(sides) < 1e-5
 
 
-@pytest.mark.any_backend
 def test_checkpoints_are_a_part_of_the_run(tmp_path):
     checkpoints.main(epochs=2, rounds=1, folder=tmp_path)
     training, writing = results(tmp_path, "checkpoints")["rows"]
@@ -155,7 +147,6 @@ def test_a_gpu_is_measured_in_bfloat16_too_and_named(tmp_path, monkeypatch):
     assert results(tmp_path, "training_step", "-card-100")["device"] == "Card 100"
 
 
-@pytest.mark.any_backend
 @pytest.mark.usefixtures("nothing_compiles")
 def test_networks_train_alike_in_bfloat16():
     before = keras.config.dtype_policy()
@@ -183,7 +174,6 @@ def test_custom_layers_that_compute_other_things_are_found(monkeypatch):
         custom_layers.measure("GELU", (2, 3), 0, 1)
 
 
-@pytest.mark.any_backend
 def test_recurrent_cells(tmp_path):
     recurrent_cells.main(shape=(2, 3, 4), units=5, round_seconds=0, rounds=1, folder=tmp_path)
     rows = results(tmp_path, "recurrent_cells")["rows"]
@@ -224,7 +214,6 @@ def test_generation_of_other_tokens_is_found(monkeypatch):
         generation.measure((8,), 4, TINY_GPT2, rounds=1)
 
 
-@pytest.mark.any_backend
 def test_start(tmp_path):
     start.main(rounds=1, folder=tmp_path)
     rows = {row["what"].split(",")[1].strip(): row for row in results(tmp_path, "start")["rows"]}
@@ -285,7 +274,6 @@ def test_operations(tmp_path, capsys):
     assert all(row["what"] in printed for row in (ours, native))
 
 
-@pytest.mark.any_backend
 @pytest.mark.usefixtures("nothing_compiles")
 def test_recipe_epoch(tmp_path, capsys):
     recipe_epoch.main(training_examples=400, test_examples=50, rounds=1, folder=tmp_path)
@@ -361,7 +349,6 @@ def lenet_of_keras(monkeypatch):
     return calls
 
 
-@pytest.mark.any_backend
 def test_build(tmp_path, capsys, lenet_of_keras):
     build.main(["mnist_cnn", "lenet5"], rounds=3, folder=tmp_path)
     alone, compared = results(tmp_path, "build")["rows"]
