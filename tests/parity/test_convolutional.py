@@ -21,19 +21,20 @@ from zoo.weights.files import read_tensors
 TOLERANCE = 1e-5  # of the largest expected value
 
 any_backend = pytest.mark.any_backend
-# Sources of one model differ in the names of its weights; of the other networks, each kind of layer
-# is in another.
-ON_ONE = {name for name in CASES if " of " in name} | {
+# Several sources of one model differ in the names of its weights alone.
+NAMES_ALONE = {name for name in CASES if " of " in name}
+# Each kind of their layers is trained in another network, too.
+TRAINED_ON_ONE = {
     "deit_tiny_distilled_16", "efficientnet_b0", "googlenet",
     "googlenet with auxiliary classifiers", "mobilenet_v2", "mobilenet_v3_large", "resnet50",
     "vgg11",
 }  # fmt: skip
 
 
-def cases(names):
+def cases(names, on_one):
     """Cases, some of which `make test` tries on one backend alone."""
     return pytest.mark.parametrize(
-        "name", [pytest.param(each, marks=any_backend if each in ON_ONE else []) for each in names]
+        "name", [pytest.param(each, marks=any_backend if each in on_one else []) for each in names]
     )
 
 
@@ -83,7 +84,7 @@ def assert_equal(actual, expected, told, largest=0.0, tolerance=TOLERANCE):
     assert error <= tolerance, f"{told}: {error:.2g}"
 
 
-@cases(CASES)
+@cases(CASES, NAMES_ALONE)
 def test_inference(name, originals):
     model, expected = loaded(name, originals)
     outputs = model.predict_on_batch(expected["images"])
@@ -109,7 +110,7 @@ def test_saved_again_it_is_the_file_of_the_original(name, originals, tmp_path):
 
 
 # Of several sources of one model, the first: the others differ in the names alone.
-@cases([name for name in CASES if " of " not in name])
+@cases([name for name in CASES if name not in NAMES_ALONE], TRAINED_ON_ONE)
 def test_a_training_step(name, originals):
     """Its outputs, the statistics after it, and for some models the gradients of a loss."""
     model, expected = loaded(name, originals)

@@ -14,8 +14,7 @@ from recipes.training.saved_run import read_run
 from tests.kills import CHECKOUT, assert_same, kill, trained
 
 BACKEND = keras.backend.backend()
-# What a kill leaves is files, which know of no backend; test_every_recipe.py goes on from a kill of
-# every recipe on every backend.
+# What a kill leaves is files, which know of no backend.
 any_backend = pytest.mark.any_backend
 # A small recipe, for what all have in common: two epochs of 18 steps, and a checkpoint after each.
 RUN = [
