@@ -211,8 +211,8 @@ STEPS |= {"deit_tiny_16": 20, "deit_tiny_distilled_16": 25, "swin_tiny": 20, "vi
 STEPS_OF_OTHERS = 100  # than images: fast, and small
 
 every_model = pytest.mark.parametrize("name", TINY_ARGUMENTS)
-# These are tried in all ways on every backend, and by `make test` the others on one: tests/parity has
-# their outputs on every backend, and of each kind of layer those in training and the gradients.
+# These are tried in all ways on every backend, and by `make test` the others on one: tests/parity
+# has their outputs on every backend, and of each kind of layer those in training and the gradients.
 OF_EACH_KIND = {"gpt2", "gru_forecaster", "lstm_tagger", "mlp", "resnet18", "vit_base_16"}
 
 
