@@ -225,6 +225,8 @@ def _find_learning_rate(command):
 
     schedule = ExponentialSweep(command.lowest, command.highest, command.steps)
     option, rates, losses = sweep(recipe.main, command.name, *parsed, schedule, command.option)
+    if any(word.partition("=")[0] == option for word in command.options):
+        raise InputError(f"{option} is what is looked for: leave it out")
     try:
         rate = suggest(rates, losses)
     except ValueError as error:

@@ -23,7 +23,7 @@ import numpy as np
 from keras import layers, ops
 
 from custom_layers import GELU, LeakyReLU
-from recipes.data import mnist
+from recipes.data import mnist_subset
 from recipes.training import plots
 from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
@@ -72,7 +72,7 @@ def network(name):
 
 
 def main(config, run):
-    train, validation, test = run.load(mnist)
+    train, validation, test = run.load(mnist_subset)
 
     models = {name: network(name) for name in ACTIVATIONS}
     run.initialize(*models.values())

@@ -19,7 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from custom_layers import LeakyReLU
-from recipes.data import mnist
+from recipes.data import mnist_subset
 from recipes.training import plots
 from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
@@ -51,7 +51,7 @@ class Config:
 
 
 def main(config, run):
-    train, validation, test = run.load(mnist)
+    train, validation, test = run.load(mnist_subset)
 
     compared = {
         "relu": (layers.ReLU, config.learning_rate),

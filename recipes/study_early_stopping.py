@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from recipes.data import mnist
+from recipes.data import mnist_subset
 from recipes.training import plots
 from recipes.training.early_stopping import EarlyStopping
 from recipes.training.evaluate import classify
@@ -55,7 +55,7 @@ class Config:
 
 
 def main(config, run):
-    train, validation, test = run.load(mnist)
+    train, validation, test = run.load(mnist_subset)
     # Evenly from all, as digits of a class may lie together.
     every = max(1, len(train[0]) // config.examples)
     train = tuple(array[::every][: config.examples] for array in train)

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from recipes.data import mnist
+from recipes.data import mnist_subset
 from recipes.training import plots
 from recipes.training.backend import accelerator
 from recipes.training.evaluate import classify
@@ -62,7 +62,7 @@ def network(name, depth=1, width=64, activation="relu"):
 
 def main(config, run):
     train, validation, test = (
-        (images.reshape(-1, 784), labels) for images, labels in run.load(mnist)
+        (images.reshape(-1, 784), labels) for images, labels in run.load(mnist_subset)
     )
     models = {f"digits_{size}": network(f"digits_{size}") for size in SIZES}
     models |= {each: network(each, depth=6, activation=each) for each in ("relu", "sigmoid")}

@@ -318,6 +318,13 @@ def test_the_command_suggests_an_option_and_writes_a_page(command, tmp_path):
     assert sum(1 for _ in page.root.iter("img")) == 1
 
 
+def test_the_rate_that_is_looked_for_is_not_given(command, tmp_path):
+    words = ["--data", "embedded", "--batch-size", "400", "--learning-rate=0.1"]
+    code, _, errors = command("--steps", "2", "gan_mixture", *words)
+    assert (code, errors) == (2, ["error: --learning-rate is what is looked for: leave it out"])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
