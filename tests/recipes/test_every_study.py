@@ -31,6 +31,7 @@ HARDWARE = "not measured" if accelerator() is None else "holds"
 ROWS = {
     "study_activations": Row("--epochs 2", ["holds"] * 4),
     "study_backpropagation": Row("--epochs 4", ["holds"] * 3),
+    "study_batch_norm": Row("--epochs 12 --learning-rate 0.3", ["holds"] * 3),
     "study_dead_units": Row("--epochs 2", ["holds"] * 3),
     "study_dropout": Row("--epochs 20 --learning-rate 0.004 --wrong-labels 0.3", ["holds"] * 3),
     "study_early_stopping": Row(
@@ -38,8 +39,10 @@ ROWS = {
     ),
     "study_ingredients": Row("--epochs 3", ["holds", "holds", HARDWARE, "holds"]),
     "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
+    "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
     "study_losses": Row("", ["holds"] * 8),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
+    "study_start_simple": Row("--epochs 2", ["holds"] * 2),
     "study_universal_approximation": Row("", ["holds"] * 5),
     "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),
     "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
