@@ -471,6 +471,40 @@ def bars(values, x_label):
     return figure
 
 
+def gallery(panels, columns=8):
+    """Small images in rows, such as the filters of a convolution, a panel below the other.
+
+    Args:
+        panels: {title: images (N, H, W) or (N, H, W, 3)}. Each image is scaled by its own largest
+            value, be it positive or negative; 0 is grey.
+        columns: images a row.
+    """
+    shapes = {
+        title: (-(-len(images) // columns), *images.shape[1:3]) for title, images in panels.items()
+    }
+    width = 4.8
+    heights = [
+        width * rows * height / (columns * breadth) for rows, height, breadth in shapes.values()
+    ]
+    figure = _figure(width, sum(heights) + 0.3 * len(panels))
+    cells = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (title, images) in zip(cells, panels.items(), strict=True):
+        rows, height, breadth = shapes[title]
+        gap = max(1, height // 4)
+        tall, wide = height + gap, breadth + gap
+        sheet = np.zeros((rows * tall - gap, columns * wide - gap, 4))  # gaps are transparent
+        for index, image in enumerate(images):
+            row, column = divmod(index, columns)
+            place = sheet[row * tall :, column * wide :][:height, :breadth]
+            colours = image.reshape(height, breadth, -1)
+            place[..., :3] = 0.5 + 0.5 * colours / max(np.abs(image).max(), 1e-12)
+            place[..., 3] = 1
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(title)
+    return figure
+
+
 def _transparent_to(color):
     """A colormap, of which 0 shows the page."""
     from matplotlib.colors import LinearSegmentedColormap

@@ -593,6 +593,30 @@ def test_bars_have_their_values():
     assert axes.get_xlabel() == "accuracy"
 
 
+def test_a_gallery_scales_each_image_and_leaves_gaps():
+    grey = np.zeros((3, 4, 5))
+    grey[0, 0, 1], grey[1, 3, 4], grey[2] = 2, -5, 3
+    colour = np.zeros((2, 8, 8, 3))
+    colour[1, 2, 3] = [1, -4, 2]
+    figure = plots.gallery({"grey": grey, "colour": colour}, columns=2)
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["grey", "colour"]
+    assert not first.axison and not second.axison
+    sheet = first.images[0].get_array()
+    assert sheet.shape == (4 + 1 + 4, 5 + 1 + 5, 4)
+    assert sheet[0, 1].tolist() == [1, 1, 1, 1]  # the largest is white
+    assert sheet[1, 1].tolist() == [0.5, 0.5, 0.5, 1]
+    assert sheet[3, 6 + 4].tolist() == [0, 0, 0, 1]  # and the least black
+    assert (sheet[5:, :5] == 1).all()
+    shown = np.zeros((9, 11), bool)
+    shown[:4, :5] = shown[:4, 6:] = shown[5:, :5] = True
+    np.testing.assert_array_equal(sheet[..., 3], shown)
+    sheet = second.images[0].get_array()
+    assert sheet.shape == (8, 8 + 2 + 8, 4)
+    assert sheet[2, 10 + 3].tolist() == [0.625, 0, 0.75, 1]
+    assert sheet[2, 3].tolist() == [0.5, 0.5, 0.5, 1]  # an image that is 0 everywhere
+
+
 def figures(result):
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
     return {
@@ -601,6 +625,7 @@ def figures(result):
             {"one": (corners, np.array([0, 1, 1, 0]), lambda places: places[:, 0] - 0.5)}
         ),
         "bars": plots.bars({"one": 1.0, "two": 0.25}, "accuracy"),
+        "gallery": plots.gallery({"one": np.ones((9, 7, 7)), "two": np.ones((2, 7, 7, 3))}),
         "one run": plots.curves({"one": RUN})["loss"],
         "eight runs": plots.curves({str(i): RUN for i in range(8)})["loss"],
         "confusion matrix": plots.confusion_matrix(result),
