@@ -19,7 +19,7 @@ def test_a_network_is_scikit_learns_perceptron_of_as_many_layers(depth, width):
     points = np.random.default_rng(2).uniform(-1, 1, (20, 2))
     model = study.network(depth, width, "network")
     weights = random_weights(model)
-    theirs = MLPRegressor([width] * depth, activation="relu", max_iter=1).partial_fit(
+    theirs = MLPRegressor(hidden_layer_sizes=[width] * depth, activation="relu").partial_fit(
         points, points[:, 0]
     )
     assert [each.shape for each in theirs.coefs_] == [each.shape for each in weights[::2]]

@@ -11,8 +11,8 @@ def test_an_error_is_scikit_learns_zero_one_loss():
     keras.utils.set_random_seed(0)
     networks = [mlp(widths=(width,), input_shape=(8,), num_classes=3) for width in (2, 5)]
     random = np.random.default_rng(0)
-    examples = random.normal(size=(90, 8)).astype("float32")
-    labels = random.integers(3, size=90)
+    examples = random.normal(size=(901, 8)).astype("float32")
+    labels = random.integers(3, size=901)
     found = study.errors(networks, (examples, labels))
     expected = [
         zero_one_loss(labels, network.predict(examples, verbose=0).argmax(axis=-1))
