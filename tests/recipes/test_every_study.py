@@ -33,6 +33,7 @@ ROWS = {
     "study_backpropagation": Row("--epochs 4", ["holds"] * 3),
     "study_batch_norm": Row("--epochs 12 --learning-rate 0.3", ["holds"] * 3),
     "study_dead_units": Row("--epochs 2", ["holds"] * 3),
+    "study_depth_and_width": Row("--epochs 7", ["holds"] * 2),
     "study_dropout": Row("--epochs 20 --learning-rate 0.004 --wrong-labels 0.3", ["holds"] * 3),
     "study_early_stopping": Row(
         "--epochs 30 --learning-rate 0.005", ["holds", "holds", "does not hold", "holds", "holds"]
@@ -46,6 +47,7 @@ ROWS = {
     "study_universal_approximation": Row("", ["holds"] * 5),
     "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),
     "study_weight_decay": Row("--epochs 30", ["holds"] * 5),
+    "study_wide_networks": Row("--epochs 25 --learning-rate 0.004", ["holds"] * 3),
 }
 STUDIES = sorted(name for name in command_line.recipes() if name.startswith("study_"))
 
