@@ -30,6 +30,9 @@ class Row(NamedTuple):
 HARDWARE = "not measured" if accelerator() is None else "holds"
 ROWS = {
     "study_activations": Row("--epochs 2", ["holds"] * 4),
+    "study_augmentation": Row(
+        "--digits 150 --epochs 40 --batch-size 30 --learning-rate 0.005", ["holds"] * 2
+    ),
     "study_backpropagation": Row("--epochs 4", ["holds"] * 3),
     "study_batch_norm": Row("--epochs 12 --learning-rate 0.3", ["holds"] * 3),
     "study_dead_units": Row("--epochs 2", ["holds"] * 3),
