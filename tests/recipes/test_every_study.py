@@ -41,6 +41,7 @@ ROWS = {
     "study_early_stopping": Row(
         "--epochs 30 --learning-rate 0.005", ["holds", "holds", "does not hold", "holds", "holds"]
     ),
+    "study_features": Row("--epochs 16 --batch-size 25 --width 8", ["holds"] * 3),
     "study_ingredients": Row("--epochs 3", ["holds", "holds", HARDWARE, "holds"]),
     "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
     "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
