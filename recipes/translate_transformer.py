@@ -14,10 +14,12 @@ Translation", arXiv:2105.14462, section 4). BLEU is sacrebleu's, of texts as the
 
 BLEU on the test part with the defaults, on a 2-core AMD EPYC:
 
-                       tensorflow   jax    torch
-    embedded           100          100    100
+                       tensorflow   jax     torch
+    embedded           100          100     100
+    multi30k_en_de                  32.63
 
-The embedded sentences are of a small grammar, far easier than people's.
+The embedded sentences are of a small grammar, far easier than people's: Multi30k's, of which the
+test part is that of 2016, take two hours of a core.
 """
 
 from dataclasses import dataclass
