@@ -44,7 +44,7 @@ class Plane(NamedTuple):
 
 
 class Way(NamedTuple):
-    """Where a formula went: at which rate, in how many steps to the line, places (steps + 1, 2)."""
+    """How a formula went below the line: its rate, steps, and places (steps + 1, 2)."""
 
     rate: float
     steps: int
@@ -79,7 +79,8 @@ def fastest_way(plane, formula, steps):
             heights, path = descend(
                 formula, differentiate, [np.array(plane.start)], rate, [()] * steps
             )
-        ways.append(Way(rate, arrival(heights, plane.line), np.array(path)[:, 0]))
+        arrived = arrival(heights, plane.line)
+        ways.append(Way(rate, arrived, np.array(path)[: arrived + 1, 0]))
     return min(ways, key=lambda way: way.steps)
 
 
