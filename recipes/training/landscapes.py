@@ -1,4 +1,4 @@
-"""Four losses to race optimizers on, each with its gradient worked out, for NumPy.
+"""Four losses to race optimizers on, with their gradients worked out, in NumPy.
 
 Two are heights above a plane, whose two weights are a place:
 
@@ -6,19 +6,17 @@ Two are heights above a plane, whose two weights are a place:
     saddle    falls off slowly along y into two valleys and is steep along x (Dauphin et al. 2014,
               arXiv:1406.2572)
 
-Two are trained, on batches, by Keras too:
+Two are of batches:
 
-    network   digits, 16 hidden units
-    rare      a linear classifier of features of which the rare ones say the most (Duchi, Hazan and
-              Singer 2011, JMLR 12), where a tenth of the labels is wrong
+    network   of one hidden layer, for digits
+    linear    a classifier of features of which the rare ones say the most (Duchi, Hazan and Singer
+              2011, JMLR 12), where a tenth of the labels is wrong
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
 import numpy as np
-from keras import layers
 
 from recipes.training.optimizers import descend
 
@@ -51,19 +49,11 @@ class Way(NamedTuple):
     places: np.ndarray
 
 
-class Task(NamedTuple):
-    """What is trained.
+class Result(NamedTuple):
+    """What a formula learned: its rate, and the weights at the end."""
 
-    Attributes:
-        build: makes the Keras model.
-        loss: Keras's, of labels and logits.
-        differentiate: ``differentiate(weights, inputs, labels)`` in NumPy: the mean loss, and its
-            gradient for each array of weights.
-    """
-
-    build: Callable
-    loss: keras.losses.Loss
-    differentiate: Callable
+    rate: float
+    weights: list
 
 
 def fastest_way(plane, formula, steps):
@@ -74,24 +64,34 @@ def fastest_way(plane, formula, steps):
         return plane.height(*place), [np.array(plane.gradient(*place))]
 
     ways = []
+    start = [np.array(plane.start)]
     for rate in RATES:
         with np.errstate(all="ignore"):  # a rate that is too large ends in infinity
-            heights, path = descend(
-                formula, differentiate, [np.array(plane.start)], rate, [()] * steps
-            )
+            heights, path = descend(formula, differentiate, start, rate, [()] * steps)
         arrived = arrival(heights, plane.line)
         ways.append(Way(rate, arrived, np.array(path)[: arrived + 1, 0]))
     return min(ways, key=lambda way: way.steps)
 
 
-def best_rate(task, formula, weights, batches, validation):
-    """That of RATES at which a formula ends with the lowest validation loss."""
-    losses = {}
+def best_result(differentiate, formula, weights, batches, validation):
+    """The ``Result`` of a formula at that of RATES which ends with the lowest validation loss.
+
+    Args:
+        differentiate: ``differentiate(weights, inputs, labels)``: the mean loss, and its gradient
+            for each array of weights.
+        formula: one of recipes.training.optimizers.
+        weights: list of the arrays to begin with.
+        batches: list of pairs (inputs, labels), one a step.
+        validation: a pair.
+    """
+    results = []
     for rate in RATES:
         with np.errstate(all="ignore"):
-            _, path = descend(formula, task.differentiate, weights, rate, batches)
-            losses[rate] = np.nan_to_num(task.differentiate(path[-1], *validation)[0], nan=np.inf)
-    return min(losses, key=losses.get)
+            _, path = descend(formula, differentiate, weights, rate, batches)
+            loss, _ = differentiate(path[-1], *validation)
+        results.append((np.nan_to_num(loss, nan=np.inf), Result(rate, path[-1])))
+    _, best = min(results, key=lambda each: each[0])
+    return best
 
 
 def arrival(losses, line):
@@ -117,13 +117,12 @@ def saddle_gradient(x, y):
     return 30 * x, y**3 - y
 
 
-def build_network():
-    pixels = [keras.Input((28, 28, 1)), layers.Rescaling(1 / 255), layers.Flatten()]
-    return keras.Sequential([*pixels, layers.Dense(16, activation="tanh"), layers.Dense(10)])
-
-
 def differentiate_network(weights, images, labels):
-    """Backpropagation."""
+    """Cross-entropy of a network of tanh units, and its gradient by back-propagation.
+
+    Shapes: kernel (D, H) and bias (H,), of the outputs (H, 10) and (10,); images (B, ...) of D
+    pixels from 0 to 255, labels (B,).
+    """
     kernel, bias, output_kernel, output_bias = weights
     pixels = images.reshape(len(images), -1) / 255
     hidden = np.tanh(pixels @ kernel + bias)
@@ -161,12 +160,8 @@ def draw_rare(random, count, signs):
     return features.astype("float32"), answers.astype("float32")[:, None]
 
 
-def build_linear():
-    kernel = layers.Dense(1, use_bias=False, kernel_initializer="zeros")
-    return keras.Sequential([keras.Input((len(FREQUENCIES),)), kernel])
-
-
 def differentiate_linear(weights, features, answers):
+    """Cross-entropy of one unit without a bias, and its gradient; the kernel is (200, 1)."""
     logits = features @ weights[0]
     loss = np.mean(np.logaddexp(0, logits) - answers * logits)
     return loss, [features.T @ (1 / (1 + np.exp(-logits)) - answers) / len(features)]
@@ -177,14 +172,4 @@ def differentiate_linear(weights, features, answers):
 PLANES = {
     "ravine": Plane(ravine, ravine_gradient, start=(-1.0, 0.2), line=0.021),
     "saddle": Plane(saddle, saddle_gradient, start=(-1.0, 0.001), line=-0.125),
-}
-TASKS = {
-    "network": Task(
-        build_network,
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        differentiate_network,
-    ),
-    "rare": Task(
-        build_linear, keras.losses.BinaryCrossentropy(from_logits=True), differentiate_linear
-    ),
 }

@@ -39,7 +39,7 @@ ROWS = {
     "study_ingredients": Row("--epochs 3", ["holds", "holds", HARDWARE, "holds"]),
     "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
     "study_losses": Row("", ["holds"] * 8),
-    "study_optimizers": Row("--epochs 2", ["holds"] * 6),
+    "study_optimizers": Row("--epochs 1", ["holds"] * 6),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
     "study_universal_approximation": Row("", ["holds"] * 5),
     "study_watch_both_losses": Row("--epochs 12", ["holds"] * 5),

@@ -1,10 +1,10 @@
-import keras
 import numpy as np
 import pytest
-from keras import layers
+from scipy import stats
 
 from recipes import study_optimizers
-from recipes.training import optimizers
+from recipes.training import landscapes, optimizers
+from recipes.training.evaluate import classify
 
 
 def test_every_formula_is_raced_as_the_optimizer_that_it_is():
@@ -34,23 +34,23 @@ def test_a_difference_is_relative_to_the_largest_weight(share):
     assert found == pytest.approx(expected, rel=0.01)
 
 
-def test_a_loss_is_of_a_models_own_task():
-    """Logits of 0 say that 10 digits are equally likely, and so are yes and no."""
+def test_the_networks_formula_differentiates_the_network():
+    random = np.random.default_rng(3)
+    network = study_optimizers.small_network()
+    weights = [random.normal(0, 0.3, each.shape) for each in network.get_weights()]
+    network.set_weights(weights)
+    images = random.integers(0, 256, (5, 28, 28, 1)).astype("uint8")
+    labels = np.array([0, 3, 9, 3, 5])
+    loss, _ = landscapes.differentiate_network(weights, images, labels)
+    assert loss == pytest.approx(classify(network, (images, labels)).loss, rel=1e-5)
 
-    def knows_nothing(shape, outputs):
-        zeros = layers.Dense(outputs, kernel_initializer="zeros")
-        return keras.Sequential([keras.Input(shape), layers.Flatten(), zeros])
 
-    split = {
-        "network": (np.ones((3, 28, 28, 1), "float32"), np.array([0, 9, 2])),
-        "rare": (np.ones((5, 200), "float32"), np.ones((5, 1), "float32")),
-    }
-    models = {
-        ("rare", "adam"): knows_nothing((200,), 1),
-        ("network", "adam"): knows_nothing((28, 28, 1), 10),
-    }
-    losses = study_optimizers.losses_on(split, models)
-    assert losses == {
-        ("rare", "adam"): pytest.approx(np.log(2), rel=1e-5),
-        ("network", "adam"): pytest.approx(np.log(10), rel=1e-5),
-    }
+def test_a_rare_loss_is_of_unseen_examples(monkeypatch):
+    """Nothing is learned without a step: the loss is log 2. A few steps learn, but not by heart."""
+    losses = {}
+    for steps in (0, 20, 100):
+        monkeypatch.setattr(study_optimizers, "STEPS", steps)
+        losses[steps] = study_optimizers.rare_loss(optimizers.adam, seed=0)
+    assert losses[0] == pytest.approx(np.log(2))
+    least = stats.bernoulli(0.1).entropy()  # a tenth of the labels is wrong
+    assert least < losses[100] < losses[20] < losses[0]

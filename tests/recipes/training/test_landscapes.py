@@ -1,52 +1,56 @@
-"""The gradients that are worked out, against differences; and the losses, against Keras's."""
+"""The gradients that are worked out, against differences; and the losses, against SciPy's."""
 
-import keras
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
 from recipes.training import landscapes, optimizers
-from recipes.training.landscapes import PLANES, TASKS, Plane, arrival
+from recipes.training.landscapes import PLANES, Plane, arrival
 
 
-@pytest.fixture
-def batches():
-    random = np.random.default_rng(0)
+def cross_entropy_of_network(weights, images, labels):
+    """By SciPy."""
+    kernel, bias, output_kernel, output_bias = weights
+    hidden = np.tanh(images.reshape(len(images), 784) / 255 @ kernel + bias)
+    said = special.log_softmax(hidden @ output_kernel + output_bias, axis=1)
+    return -np.mean(said[np.arange(len(labels)), labels])
+
+
+def cross_entropy_of_linear(weights, features, answers):
+    logits = features @ weights[0]
+    return -np.mean(special.log_expit(np.where(answers == 1, logits, -logits)))
+
+
+def network_case(random):
+    shapes = [(784, 16), (16,), (16, 10), (10,)]
     images = random.integers(0, 256, (5, 28, 28, 1)).astype("uint8")
-    rare = landscapes.draw_rare(random, 50, landscapes.draw_signs(random))
-    return {"network": (images, np.array([0, 3, 9, 3, 5])), "rare": rare}
+    return shapes, (images, np.array([0, 3, 9, 3, 5]))
 
 
-def somewhere(model):
-    random = np.random.default_rng(1)
-    return [random.normal(0, 0.3, each.shape) for each in model.get_weights()]
+def linear_case(random):
+    return [(200, 1)], landscapes.draw_rare(random, 50, landscapes.draw_signs(random))
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_numpys_loss_is_kerass(name, batches):
-    task = TASKS[name]
-    inputs, labels = batches[name]
-    model = task.build()
-    weights = somewhere(model)
-    model.set_weights(weights)
-    expected = keras.ops.convert_to_numpy(task.loss(labels, model(inputs)))
-    found, _ = task.differentiate(weights, inputs, labels)
-    assert found == pytest.approx(float(expected), rel=1e-5)
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_tasks_gradient_is_that_of_differences(name, batches):
-    differentiate = TASKS[name].differentiate
-    weights = somewhere(TASKS[name].build())
-    _, gradients = differentiate(weights, *batches[name])
-    assert [each.shape for each in gradients] == [each.shape for each in weights]
-    random = np.random.default_rng(2)
+@pytest.mark.parametrize(
+    ("differentiate", "expected_loss", "case"),
+    [
+        (landscapes.differentiate_network, cross_entropy_of_network, network_case),
+        (landscapes.differentiate_linear, cross_entropy_of_linear, linear_case),
+    ],
+)
+def test_a_loss_is_scipys_and_its_gradient_that_of_differences(differentiate, expected_loss, case):
+    random = np.random.default_rng(0)
+    shapes, batch = case(random)
+    weights = [random.normal(0, 0.3, shape) for shape in shapes]
+    found, gradients = differentiate(weights, *batch)
+    assert found == pytest.approx(expected_loss(weights, *batch), rel=1e-9)
+    assert [each.shape for each in gradients] == shapes
     for position, array in enumerate(weights):
         direction = random.normal(size=array.shape)
 
         def loss(length, position=position, array=array, direction=direction):
             moved = [*weights[:position], array + length * direction, *weights[position + 1 :]]
-            return differentiate(moved, *batches[name])[0]
+            return expected_loss(moved, *batch)
 
         expected = (loss(1e-5) - loss(-1e-5)) / 2e-5
         assert np.sum(gradients[position] * direction) == pytest.approx(expected, rel=1e-4)
@@ -117,32 +121,34 @@ def test_the_fastest_way_is_in_fewest_steps_on_the_line():
     np.testing.assert_allclose(way.places, [[1, 0], [0.2, 0]])
 
 
-def test_the_best_rate_has_the_lowest_validation_loss_at_the_end(batches):
-    features, answers = batches["rare"]
+def test_the_best_result_has_the_lowest_validation_loss():
+    random = np.random.default_rng(0)
+    features, answers = landscapes.draw_rare(random, 50, landscapes.draw_signs(random))
     start = [np.zeros((200, 1))]
     training = [(features[:15], answers[:15]), (features[15:30], answers[15:30])]
     validation = (features[30:], answers[30:])
-    expected = {}
+    learned = {}
     for rate in landscapes.RATES:
         (weights,) = start
         for inputs, labels in training:
             error = special.expit(inputs @ weights) - labels
             weights = weights - rate * inputs.T @ error / 15
-        logits = validation[0] @ weights
-        expected[rate] = -np.mean(special.log_expit(np.where(validation[1] == 1, logits, -logits)))
-    best = min(expected, key=expected.get)
+        learned[rate] = [weights]
+    best = min(learned, key=lambda rate: cross_entropy_of_linear(learned[rate], *validation))
     assert landscapes.RATES[0] < best < landscapes.RATES[-1]
-    formula = optimizers.gradient_descent
-    found = landscapes.best_rate(TASKS["rare"], formula, start, training, validation)
-    assert found == best
-
-
-def test_the_best_rate_is_none_that_blew_up(batches):
-    def differentiate(weights, scale):
-        return float(weights[0] ** 2), [scale * weights[0]]
-
-    task = landscapes.Task(None, None, differentiate)
-    found = landscapes.best_rate(
-        task, optimizers.gradient_descent, [np.array(1.0)], [(1e200,)] * 4, (1.0,)
+    found = landscapes.best_result(
+        landscapes.differentiate_linear, optimizers.gradient_descent, start, training, validation
     )
-    assert found == landscapes.RATES[0]
+    assert found.rate == best
+    np.testing.assert_allclose(found.weights[0], learned[best][0], rtol=1e-9)
+
+
+def test_the_best_result_is_none_that_is_not_a_number():
+    def differentiate(weights, _, rate_of_nan):
+        """Falls as the weight does, until it is too low."""
+        return np.where(weights[0] < rate_of_nan, np.nan, weights[0]), [np.array(1.0)]
+
+    found = landscapes.best_result(
+        differentiate, optimizers.gradient_descent, [np.array(0.0)], [(0, 0)], (0, -0.3)
+    )
+    assert found.rate == pytest.approx(0.2) and found.weights == [pytest.approx(-0.2)]
