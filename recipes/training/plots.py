@@ -478,7 +478,7 @@ def paths(panels):
         heights = height(x, y)
         # As many places lie between one line and the next.
         levels = np.unique(np.quantile(heights, np.linspace(0.02, 0.98, 12)))
-        axes.contour(x, y, heights, levels=levels, colors=_INK, alpha=0.4, linestyles="solid")
+        axes.contour(x, y, heights, levels=levels, colors=_INK, linewidths=0.6, linestyles="solid")
         for label, way in ways.items():
             color = _COLORS[labels.index(label) % len(_COLORS)]
             _plot(axes, way.T, color=color, label=label, marker=".", markersize=3, linewidth=1)

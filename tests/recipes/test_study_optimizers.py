@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from recipes import study_optimizers
 from recipes.training import landscapes, optimizers
@@ -45,8 +45,23 @@ def test_the_networks_formula_differentiates_the_network():
     assert loss == pytest.approx(classify(network, (images, labels)).loss, rel=1e-5)
 
 
-def test_a_rare_loss_is_of_unseen_examples(monkeypatch):
-    """Nothing is learned without a step: the loss is log 2. A few steps learn, but not by heart."""
+def test_a_rare_loss_is_of_the_examples_drawn_last(monkeypatch):
+    monkeypatch.setattr(study_optimizers, "STEPS", 1)
+
+    def to_a_tenth(state, gradient, weights, learning_rate):
+        return 0.1 - weights
+
+    random = np.random.default_rng(4)
+    signs = landscapes.draw_signs(random)
+    for count in (16, 4000, 4000):  # to train, to validate, to test
+        features, answers = landscapes.draw_rare(random, count, signs)
+    logits = 0.1 * features.sum(axis=1, keepdims=True)
+    expected = -np.mean(special.log_expit(np.where(answers == 1, logits, -logits)))
+    found = study_optimizers.rare_loss(to_a_tenth, seed=4)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_rare_features_are_learned_a_little_by_every_step(monkeypatch):
     losses = {}
     for steps in (0, 20, 100):
         monkeypatch.setattr(study_optimizers, "STEPS", steps)
