@@ -459,6 +459,37 @@ def decisions(panels):
 
 
 @_styled
+def paths(panels):
+    """Ways over landscapes, which are drawn as contour lines, a panel below the other.
+
+    Args:
+        panels: {title: (height, {label: places (N, 2)})}; ``height`` takes arrays x and y. A label
+            keeps its colour from panel to panel. A panel shows what lies around the places where
+            each way begins and ends: what goes farther out leaves it.
+    """
+    figure = _figure(4.8, 0.3 + 2.9 * len(panels))
+    labels = list(dict.fromkeys(label for _, ways in panels.values() for label in ways))
+    rows = figure.subplots(len(panels), squeeze=False)[:, 0]
+    for axes, (title, (height, ways)) in zip(rows, panels.items(), strict=True):
+        ends = np.concatenate([way[[0, -1]] for way in ways.values()])
+        margin = 0.5 * np.ptp(ends, axis=0).max()
+        low, high = ends.min(axis=0) - margin, ends.max(axis=0) + margin
+        x, y = np.meshgrid(*(np.linspace(*sides, 120) for sides in zip(low, high, strict=True)))
+        heights = height(x, y)
+        # As many places lie between one line and the next.
+        levels = np.unique(np.quantile(heights, np.linspace(0.02, 0.98, 12)))
+        axes.contour(x, y, heights, levels=levels, colors=_INK, linewidths=0.6, linestyles="solid")
+        for label, way in ways.items():
+            color = _COLORS[labels.index(label) % len(_COLORS)]
+            _plot(axes, way.T, color=color, label=label, marker=".", markersize=3, linewidth=1)
+        axes.set_xlim(low[0], high[0])
+        axes.set_ylim(low[1], high[1])
+        axes.set_title(title)
+        axes.legend(fontsize="x-small")
+    return figure
+
+
+@_styled
 def bars(values, x_label):
     """A bar for each: {label: value}, the first above."""
     figure = _figure(4.8, 0.7 + 0.3 * len(values))

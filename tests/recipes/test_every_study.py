@@ -48,6 +48,7 @@ ROWS = {
     "study_input_scaling": Row("--epochs 15", ["holds"] * 4),
     "study_learning_rate": Row("--epochs 3", ["holds"] * 5),
     "study_losses": Row("", ["holds"] * 8),
+    "study_optimizers": Row("--epochs 1", ["holds"] * 6),
     "study_perceptron_logic": Row("--epochs 80", ["holds"] * 4),
     "study_start_simple": Row("--epochs 2", ["holds"] * 2),
     "study_universal_approximation": Row("", ["holds"] * 5),

@@ -584,6 +584,32 @@ def polygon_area(corners):
     return 0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))
 
 
+def test_paths_lie_on_contour_lines():
+    way = np.array([[-1.0, 1.0], [5.0, 0.0], [0.0, 0.0]])
+
+    def bowl(x, y):
+        return x**2 + 4 * y**2
+
+    figure = plots.paths(
+        {"bowl": (bowl, {"a": way, "b": way[::2]}), "turned": (lambda x, y: bowl(y, x), {"b": way})}
+    )
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["bowl", "turned"]
+    a, b = first.get_lines()
+    assert points(a) == way.tolist() and points(b) == way[::2].tolist()
+    assert a.get_color() != b.get_color() == second.get_lines()[0].get_color()
+    assert legend(first) == ["a", "b"] and legend(second) == ["b"]
+    # Around beginnings and ends; a way may leave it.
+    assert first.get_xlim() == (-1.5, 0.5) and first.get_ylim() == (-0.5, 1.5)
+    for axes, height in ((first, bowl), (second, lambda x, y: bowl(y, x))):
+        (contours,) = axes.collections
+        drawn = 0
+        for level, path in zip(contours.levels, contours.get_paths(), strict=True):
+            np.testing.assert_allclose(height(*path.vertices.T), level, rtol=0.02, atol=0.01)
+            drawn += len(path.vertices) > 0
+        assert drawn == 12
+
+
 def test_bars_have_their_values():
     (axes,) = plots.bars({"majority": 0.125, "linear": 0.5}, "accuracy").axes
     assert [bar.get_width() for bar in axes.patches] == [0.125, 0.5]
@@ -626,6 +652,7 @@ def figures(result):
         ),
         "bars": plots.bars({"one": 1.0, "two": 0.25}, "accuracy"),
         "gallery": plots.gallery({"one": np.ones((9, 7, 7)), "two": np.ones((2, 7, 7, 3))}),
+        "paths": plots.paths({"bowl": (lambda x, y: x**2 + y**2, {"a": corners})}),
         "one run": plots.curves({"one": RUN})["loss"],
         "eight runs": plots.curves({str(i): RUN for i in range(8)})["loss"],
         "confusion matrix": plots.confusion_matrix(result),
