@@ -16,6 +16,7 @@ FIRST = [
     TESTS / "zoo/test_every_model.py",
     TESTS / "recipes/test_kill_and_resume.py",
     TESTS / "recipes/test_every_recipe.py",
+    TESTS / "recipes/test_every_study.py",
     TESTS / "benchmarks/test_every_benchmark.py",
     TESTS / "parity/test_convolutional.py",
 ]

@@ -502,6 +502,7 @@ def bars(values, x_label):
     return figure
 
 
+@_styled
 def gallery(panels, columns=8):
     """Small images in rows, such as the filters of a convolution, a panel below the other.
 

@@ -39,7 +39,7 @@ def test_the_network_is_pytorchs():
     with torch.no_grad():
         model.set_weights(
             [
-                weight.permute(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+                weight.permute(*{4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[weight.ndim])
                 for part in (modules, dense)
                 for weight in part.parameters()
             ]
