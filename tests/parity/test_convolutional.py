@@ -25,9 +25,9 @@ any_backend = pytest.mark.any_backend
 NAMES_ALONE = {name for name in CASES if " of " in name}
 # Each kind of their layers is trained in another network, too.
 TRAINED_ON_ONE = {
-    "deit_tiny_distilled_16", "efficientnet_b0", "googlenet",
-    "googlenet with auxiliary classifiers", "mobilenet_v2", "mobilenet_v3_large", "resnet50",
-    "vgg11",
+    "deit_tiny_distilled_16", "densenet121", "efficientnet_b0", "googlenet",
+    "googlenet with auxiliary classifiers", "mobilenet_v2", "mobilenet_v3_large", "resnet18",
+    "resnet50", "se_resnet50", "vgg11",
 }  # fmt: skip
 
 
