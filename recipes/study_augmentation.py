@@ -1,4 +1,4 @@
-"""Few images: augmentation, or a bigger model?
+"""Few images: augmentation is worth more than a bigger model.
 
     python -m recipes run study_augmentation
 
