@@ -23,6 +23,7 @@ from keras import initializers, layers, ops
 
 from recipes.data import composition
 from recipes.training import plots
+from recipes.training.evaluate import relative_error
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Seed
 
@@ -123,12 +124,10 @@ def main(config, run):
 def errors(models, split):
     """{name: root mean square error, in standard deviations of the values}."""
     points, values = split
-    spread = np.std(values, dtype="float64")
-    found = {}
-    for name, model in models.items():
-        residuals = ops.convert_to_numpy(model(points)) - values
-        found[name] = float(np.sqrt(np.mean(residuals**2, dtype="float64")) / spread)
-    return found
+    return {
+        name: relative_error(ops.convert_to_numpy(model(points)), values)
+        for name, model in models.items()
+    }
 
 
 def fits(models):

@@ -25,6 +25,7 @@ from keras import initializers, layers, ops
 
 from recipes.data import functions
 from recipes.training import plots
+from recipes.training.evaluate import relative_error
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveFloat, PositiveInt, Seed
 
@@ -135,11 +136,6 @@ def errors(models, split):
     for name, model in models.items():
         points, values = part(split, name)
         yield name, relative_error(ops.convert_to_numpy(model(points)), values)
-
-
-def relative_error(predicted, values):
-    """Root mean square error, in standard deviations of the values (N, 1)."""
-    return float(np.sqrt(np.mean((predicted - values) ** 2, dtype="float64")) / np.std(values))
 
 
 def plane_error(train, test):

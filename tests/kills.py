@@ -60,9 +60,8 @@ class Killed(BaseException):
 def kill_here(step, folder, runs):
     """Begins a run in this process by the command that another recorded; kills it in a step.
 
-    The last checkpoint is of the step before.
-
-    It is as good for what a recipe forgets, and no process has to start.
+    It is as good for what a recipe forgets, and no process has to start. The last checkpoint is of
+    the step before.
 
     Args:
         step: the step, from 2.

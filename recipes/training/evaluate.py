@@ -64,6 +64,11 @@ def classify_tokens(model, split, real, batch_size=500):
     return Classification(tokens[real], labels[real], logits[real].astype("float64"))
 
 
+def relative_error(predicted, values):
+    """Root mean square error, in standard deviations of the values (N, 1)."""
+    return float(np.sqrt(np.mean((predicted - values) ** 2, dtype="float64")) / np.std(values))
+
+
 def _log_sum_exp(logits):
     largest = logits.max(axis=-1)
     return largest + np.log(np.exp(logits - largest[:, None]).sum(axis=-1))
