@@ -86,17 +86,20 @@ class ScaledDotProductAttention(layers.Layer):
         queries = queries * (1 / math.sqrt(width) if self.scale is None else self.scale)
         times, places = ops.shape(queries)[1], ops.shape(keys)[1]
         group = num_heads // num_key_heads
-        queries = ops.reshape(queries, (-1, times, num_key_heads, group, width))
-        scores = ops.einsum("btmgk,bsmk->bmgts", queries, keys)
-        scores = ops.reshape(scores, (-1, num_heads, times, places))  # (B, N, T, S)
+        # Heads first; the queries of a group side by side, before the same keys: (B, M, G T, K).
+        queries = ops.reshape(
+            ops.transpose(queries, (0, 2, 1, 3)), (-1, num_key_heads, group * times, width)
+        )
+        keys, values = ops.transpose(keys, (0, 2, 3, 1)), ops.transpose(values, (0, 2, 1, 3))
+        scores = ops.reshape(ops.matmul(queries, keys), (-1, num_heads, times, places))
         if bias is not None:
             scores = scores + ops.cast(bias, scores.dtype)
         weights = attention_weights(scores, self._seen(keys_mask, times, places))
         weights = ops.cast(weights, self.compute_dtype)
         kept = self.dropout(weights, training=training)
-        shared = ops.reshape(kept, (-1, num_key_heads, group, times, places))
-        context = ops.einsum("bmgts,bsmv->btmgv", shared, values)
-        return ops.reshape(context, (-1, times, num_heads, values.shape[-1])), weights
+        shared = ops.reshape(kept, (-1, num_key_heads, group * times, places))
+        context = ops.reshape(ops.matmul(shared, values), (-1, num_heads, times, values.shape[-1]))
+        return ops.transpose(context, (0, 2, 1, 3)), weights
 
     def _seen(self, mask, times, places):
         """What each query sees, that broadcasts to (B, N, T, S); None: all."""

@@ -52,24 +52,30 @@ def _in_jax(function, model):
 def _in_torch(function, model):
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
     pure = _with_values(function, model)
+    # What each layer computes alike, such as a mask, is computed once.
+    without_repetition = CSEPass({torch.ops.aten.index_copy_})
+    variables = model.variables
     programs = {}  # kind of arguments: the operations that Keras's Python comes down to
 
     def call(*arguments):
-        everything = (_values(model), *arguments)
-        tensors = tree.flatten(everything)
+        values = [variable.value for variable in variables]
+        tensors = tree.flatten(arguments)
         kind = tuple((tensor.shape, tensor.stride(), tensor.dtype) for tensor in tensors)
         with torch.inference_mode():
             if kind not in programs:
 
                 def flat(*tensors):
-                    return pure(*tree.pack_sequence_as(everything, tensors))
+                    there, here = tensors[: len(values)], tensors[len(values) :]
+                    return pure(there, *tree.pack_sequence_as(arguments, here))
 
-                module = make_fx(flat, tracing_mode="fake")(*tensors)
+                module = make_fx(flat, tracing_mode="fake")(*values, *tensors)
+                module = without_repetition(module).graph_module
                 module.graph.eliminate_dead_code()
                 module.recompile()
                 programs[kind] = module.forward
-            return programs[kind](*tensors)
+            return programs[kind](*values, *tensors)
 
     return call

@@ -196,14 +196,17 @@ TINY_GPT2 = {"vocabulary_size": 50, "max_length": 16, "width": 16, "depth": 2, "
 
 @pytest.mark.skipif(not importlib.util.find_spec("transformers"), reason="extra oracles")
 def test_generation(tmp_path):
-    generation.main(lengths=(8, 16), new=4, sizes=TINY_GPT2, rounds=1, folder=tmp_path)
+    generation.main(new={8: 4, 16: 6}, sizes=TINY_GPT2, rounds=1, folder=tmp_path)
     rows = results(tmp_path, "generation")["rows"]
     assert [row["what"].rpartition(",")[0] for row in rows] == [
-        "token up to 8, ours / transformers on PyTorch",
-        "token up to 16, ours / transformers on PyTorch",
-        "token up to 8, kept / computed anew",
-        "token up to 16, kept / computed anew",
-        "token up to 16 / up to 8",
+        "further token up to 8, ours / transformers on PyTorch",
+        "further token up to 16, ours / transformers on PyTorch",
+        "first token behind 4, ours / transformers on PyTorch",
+        "first token behind 10, ours / transformers on PyTorch",
+        "further token up to 8, kept / computed anew",
+        "further token up to 16, kept / computed anew",
+        "further token up to 16 / up to 8, ours",
+        "further token up to 16 / up to 8, transformers",
     ]
 
 
@@ -211,7 +214,7 @@ def test_generation(tmp_path):
 def test_generation_of_other_tokens_is_found(monkeypatch):
     monkeypatch.setattr(zoo, "load_weights", lambda *_: None)
     with pytest.raises(ValueError, match="the two sides write"):
-        generation.measure((8,), 4, TINY_GPT2, rounds=1)
+        generation.measure({8: 4}, TINY_GPT2, rounds=1)
 
 
 def test_start(tmp_path):
