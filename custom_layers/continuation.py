@@ -53,8 +53,7 @@ class Continuation:
         # By heads, as products of matrices read them.
         keys, values = (ops.transpose(each, (0, 2, 1, 3)) for each in (keys, values))
         if self._before is None:
-            room = [[0, 0], [0, 0], [0, self.capacity - keys.shape[2]], [0, 0]]
-            extended = [ops.pad(each, room) for each in (keys, values)]
+            extended = [_with_room(each, self.capacity) for each in (keys, values)]
         else:
             pairs = zip(next(self._before), (keys, values), strict=True)
             extended = [_written(before, each, self.start) for before, each in pairs]
@@ -70,6 +69,14 @@ def continuation():
 def first_position():
     """Of the tokens that a model is called on: 0 outside of a ``Continuation``."""
     return 0 if _current.get() is None else _current.get().start
+
+
+def _with_room(values, capacity):
+    """(B, N, T, K) -> (B, N, capacity, K), zeros behind."""
+    batch, num_heads, times, width = ops.shape(values)
+    room = ops.zeros((batch, num_heads, capacity - times, width), values.dtype)
+    # Also where there is none, this gives memory in this order, in which it is read fastest.
+    return ops.concatenate([values, room], axis=2)
 
 
 def _written(buffer, values, start):

@@ -55,7 +55,8 @@ def _in_torch(function, model):
     from torch.fx.passes.dialect.common.cse_pass import CSEPass
 
     pure = _with_values(function, model)
-    # What each layer computes alike, such as a mask, is computed once.
+    # What each layer computes alike, such as a mask, is computed once. That is right as only
+    # arguments are written to, each at one place.
     without_repetition = CSEPass({torch.ops.aten.index_copy_})
     variables = model.variables
     programs = {}  # kind of arguments: the operations that Keras's Python comes down to

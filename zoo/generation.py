@@ -106,7 +106,7 @@ def generate(
     capacity = min(limit, _rounded_up(longest + max_length - 1))
     shortest = min(map(len, prompts))
     # What they have in common but the last token, at least one token, which is overwritten then.
-    seen = np.zeros((len(prompts), min(capacity, _power_of_two(max(shortest - 1, 1)))), "int32")
+    seen = np.zeros((len(prompts), min(capacity, _few_lengths(max(shortest - 1, 1)))), "int32")
     for row, prompt in enumerate(prompts):
         seen[row, : shortest - 1] = prompt[: shortest - 1]
     states = [memory, read([], seen, memory, np.zeros(capacity, "bool"))]
@@ -264,5 +264,7 @@ def _rounded_up(length):
     return -(-length // _ROOM) * _ROOM
 
 
-def _power_of_two(length):
-    return 1 << (length - 1).bit_length()
+def _few_lengths(length):
+    """Rounded up to a multiple of 16, and of an eighth of a power of two that is not below it."""
+    step = max(16, (1 << (length - 1).bit_length()) // 8)
+    return -(-length // step) * step

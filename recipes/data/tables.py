@@ -63,8 +63,9 @@ class Table:
         A column is of numbers if most of its values are; else it is of categories.
 
         Raises:
-            ValueError: there is no target, or not one row has it, a column has a text among numbers
-                or too many categories, or there are too few rows or classes.
+            ValueError: there is no target, or not one row has it, two columns have one name, a column
+                has a text among numbers or too many categories, or there are too few rows or
+                classes.
         """
         cells, rows = _columns(path)
         for name in (self._target, *self._leave_out):
@@ -211,6 +212,10 @@ class Encoding:
 def _columns(path):
     """({name: the cells of a column}, the number of rows) of a file."""
     header, rows = read_rows(path)
+    header = [name.strip() for name in header]
+    for name in header:
+        if header.count(name) > 1:
+            raise ValueError(f"its first row has {name!r} twice: give each column its own name")
     cells = {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
     return cells, len(rows)
 

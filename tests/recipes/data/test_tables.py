@@ -130,6 +130,18 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, case):
         read(write(tmp_path / "a.csv", lines), target, leave_out)
 
 
+@pytest.mark.parametrize("header", ["size,age,age,price", "size, age,age,price"])
+def test_columns_of_one_name_are_refused(tmp_path, header):
+    path = write(tmp_path / "a.csv", [[1, 2, 3, 4]], header)
+    with pytest.raises(ValueError, match="its first row has 'age' twice: give each"):
+        read(path)
+
+
+def test_space_around_names_is_none_of_them(tmp_path):
+    table, _ = read(write(tmp_path / "a.csv", rows(), "size , colour, age,price"))
+    assert table.numbers + table.categories == ["size", "age", "colour"]
+
+
 def test_numbers_are_placed_as_scikit_learn_places_them():
     values = np.random.default_rng(3).exponential(size=(3000, 1))
     table = tables.Table("iris")
