@@ -63,9 +63,8 @@ class Table:
         A column is of numbers if most of its values are; else it is of categories.
 
         Raises:
-            ValueError: there is no target, or not one row has it, two columns have one name, a column
-                has a text among numbers or too many categories, or there are too few rows or
-                classes.
+            ValueError: there is no target, or a row has none, two columns have one name, one has a
+                text among numbers or too many categories, or there are too few rows or classes.
         """
         cells, rows = _columns(path)
         for name in (self._target, *self._leave_out):

@@ -8,7 +8,9 @@ import pytest
 
 from recipes import __main__ as command_line
 from recipes import study_batch_norm
+from recipes.data import few_digits
 from recipes.study_batch_norm import steps_to
+from tests.recipes.spies import spied_run
 
 
 @pytest.fixture
@@ -78,3 +80,21 @@ def test_groups_divide_the_batch(tmp_path, capsys):
 def test_the_first_step_at_or_below_a_level():
     assert steps_to(1.0, [10, 20, 30, 40], [2.0, 1.0, 0.5, 3.0]) == 20
     assert steps_to(1.0, [10, 20], [2.0, 1.1]) == math.inf
+
+
+def test_labels_are_wrong_in_training_alone(tmp_path, monkeypatch):
+    """And the figures are those of the model that is saved, on the test part."""
+    words = ["--epochs", "1", "--batch-size", "300", "--wrong-labels", "0.5"]
+    run, batches = spied_run(monkeypatch, study_batch_norm, tmp_path)(*words)
+    training, test = few_digits.embedded()
+    labels = {pixels.tobytes(): label for pixels, label in zip(*training, strict=True)}
+    right = [
+        labels[each.tobytes()] == label
+        for pixels, given in batches
+        for each, label in zip(pixels, given, strict=True)
+    ]
+    assert len(right) == 7 * 900
+    assert np.mean(right) == pytest.approx(0.5, abs=0.05)
+    model = keras.models.load_model(run.folder / "model.keras")
+    predicted = model.predict(test[0], verbose=0).argmax(axis=1)
+    assert run.test["test_grouped_accuracy"] == pytest.approx(np.mean(predicted == test[1]))

@@ -5,6 +5,8 @@ from sklearn.metrics import r2_score
 from sklearn.neural_network import MLPRegressor
 
 from recipes import study_depth_and_width as study
+from recipes.data import composition
+from tests.recipes.spies import spied_run
 
 
 def random_weights(model):
@@ -60,3 +62,15 @@ def test_an_error_is_the_root_of_the_share_of_variance_that_is_left():
     found = study.errors({"a": model, "b": lambda _: values}, (points, values))
     assert found["a"] == pytest.approx(expected, rel=1e-5)
     assert found["b"] == 0
+
+
+def test_its_figures_are_those_of_its_model(tmp_path, monkeypatch):
+    run, batches = spied_run(monkeypatch, study, tmp_path)("--epochs", "1", "--batch-size", "900")
+    model = keras.models.load_model(run.folder / "model.keras")
+    points, values = composition.embedded()[1]
+    expected = np.sqrt(1 - r2_score(values, model.predict(points, verbose=0)))
+    assert run.test["test_depth_8_error"] == pytest.approx(expected, rel=1e-4)
+    # All four see the same points.
+    assert len(batches) == 4 * len(run.steps) == 4 * 10
+    for first, *others in zip(*[iter(batches)] * 4, strict=True):
+        assert all(np.array_equal(other[0], first[0]) for other in others)

@@ -1,8 +1,12 @@
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
+from recipes import study_start_simple as study
+from recipes.data import mnist
 from recipes.study_start_simple import falls, multiplications, on_pixels
+from tests.recipes.spies import spied_run
 from zoo.convolutional.lenet import lenet5
 
 
@@ -69,3 +73,14 @@ def test_a_linear_model_multiplies_each_pixel_by_each_digit():
 )
 def test_falls(values, factor, expected):
     assert falls(values, factor) is expected
+
+
+def test_its_figures_are_those_of_its_answers(tmp_path, monkeypatch):
+    """The majority is that of the training part; the test part says how often it is right."""
+    run, batches = spied_run(monkeypatch, study, tmp_path)("--epochs", "1", "--batch-size", "1200")
+    images, labels = mnist.embedded()[1]
+    majority = np.bincount(np.concatenate([given for _, given in batches])).argmax()
+    assert run.test["test_majority_accuracy"] == np.mean(labels == majority)
+    model = keras.models.load_model(run.folder / "model.keras")
+    predicted = model.predict(images, verbose=0).argmax(axis=1)
+    assert run.test["test_large_accuracy"] == pytest.approx(np.mean(predicted == labels))

@@ -4,6 +4,8 @@ import pytest
 from sklearn.metrics import zero_one_loss
 
 from recipes import study_wide_networks as study
+from recipes.data import few_digits
+from tests.recipes.spies import spied_run
 from zoo.feedforward.mlp import mlp
 
 
@@ -27,3 +29,21 @@ def test_a_value_has_the_width_of_its_network():
     found = study.named("test_width_{}_error", values)
     assert found["test_width_4_error"] == 0
     assert [found[f"test_width_{width}_error"] for width in study.WIDTHS] == values
+
+
+def test_labels_are_wrong_in_training_alone(tmp_path, monkeypatch):
+    """And the figures are those of the model that is saved, on the test part."""
+    words = ["--epochs", "1", "--batch-size", "100", "--wrong-labels", "0.5"]
+    run, batches = spied_run(monkeypatch, study, tmp_path)(*words)
+    training, test = few_digits.embedded()
+    labels = {pixels.tobytes(): label for pixels, label in zip(*training, strict=True)}
+    right = [
+        labels[each.tobytes()] == label
+        for pixels, given in batches
+        for each, label in zip(pixels, given, strict=True)
+    ]
+    assert len(right) == len(study.WIDTHS) * 900
+    assert np.mean(right) == pytest.approx(0.5, abs=0.05)
+    model = keras.models.load_model(run.folder / "model.keras")
+    expected = zero_one_loss(test[1], model.predict(test[0], verbose=0).argmax(axis=1))
+    assert run.test["test_width_512_error"] == pytest.approx(expected)
