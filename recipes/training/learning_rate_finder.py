@@ -11,7 +11,8 @@ the same curve; on a curve with two falls it takes one of them, and noise moves 
 import numpy as np
 
 SAFETY = 10  # times smaller than the rate of the lowest loss
-BLOW_UP = 4  # times the loss at the start: more than a bad batch, and far below infinity
+BLOW_UP = 4  # times the loss at the start: far below infinity
+START = 10  # losses, of which the largest tells what a bad batch is
 _WINDOW = 0.07  # of the steps: half a decade, where 100 steps sweep seven
 
 
@@ -27,8 +28,15 @@ def smoothed(losses):
 
 
 def blown_up(losses):
-    """Whether the last loss is so large, or no number, that a sweep need not go on."""
-    last, scale = losses[-1], max(abs(losses[0]), abs(min(losses)))
+    """Whether the last loss is so large, or no number, that a sweep need not go on.
+
+    Those of the start are compared with none: a network that is trained already has small losses,
+    and among them some that are many times another.
+    """
+    *before, last = losses
+    if len(before) < START:
+        return not np.isfinite(last)
+    scale = max(*map(abs, before[:START]), abs(min(before)))
     return not last <= BLOW_UP * scale
 
 

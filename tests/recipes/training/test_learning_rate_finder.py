@@ -76,15 +76,19 @@ def test_on_a_quadratic_it_is_below_the_largest_stable_rate_and_not_far(largest,
     ("losses", "expected"),
     [
         ([2.0], False),
-        ([2.0, 8.0], False),  # four times the first one
-        ([2.0, 8.1], True),
-        ([2.0, 0.01, 7.0], False),  # not four times the best
+        ([2.0, 80.0], False),  # a bad batch, for all that is known
+        ([0.5] + [2.0] + [1.0] * 7 + [80.0], False),
         ([2.0, float("nan")], True),
         ([2.0, float("inf")], True),
-        ([0.5, -3.0, 11.0], False),
-        ([0.5, -3.0, 13.0], True),
-        ([0.5, -3.0, -13.0], False),
-        ([0.5, -30.0], False),
+        ([0.5] + [2.0] + [1.0] * 8 + [8.0], False),  # four times the largest of the first
+        ([0.5] + [2.0] + [1.0] * 8 + [8.1], True),
+        ([1.0] * 9 + [2.0] + [8.1], True),
+        ([1.0] * 10 + [3.0, 4.1], True),  # of the first alone
+        ([1.0] * 10 + [float("nan")], True),
+        ([2.0] * 10 + [0.01, 7.0], False),  # not four times the best
+        ([0.5] * 10 + [-3.0, 11.0], False),
+        ([0.5] * 10 + [-3.0, 13.0], True),
+        ([0.5] * 10 + [-3.0, -13.0], False),
     ],
 )
 def test_blown_up(losses, expected):
