@@ -42,3 +42,13 @@ def spied_run(monkeypatch, recipe, folder):
         return read_run(run), batches
 
     return call
+
+
+def are_right(batches, training):
+    """Of each example of batches, whether its label is that of the training part (N, D), (N,)."""
+    labels = {pixels.tobytes(): label for pixels, label in zip(*training, strict=True)}
+    return [
+        labels[each.tobytes()] == label
+        for pixels, given in batches
+        for each, label in zip(pixels, given, strict=True)
+    ]

@@ -10,7 +10,7 @@ from recipes import __main__ as command_line
 from recipes import study_batch_norm
 from recipes.data import few_digits
 from recipes.study_batch_norm import steps_to
-from tests.recipes.spies import spied_run
+from tests.recipes.spies import are_right, spied_run
 
 
 @pytest.fixture
@@ -87,12 +87,7 @@ def test_labels_are_wrong_in_training_alone(tmp_path, monkeypatch):
     words = ["--epochs", "1", "--batch-size", "300", "--wrong-labels", "0.5"]
     run, batches = spied_run(monkeypatch, study_batch_norm, tmp_path)(*words)
     training, test = few_digits.embedded()
-    labels = {pixels.tobytes(): label for pixels, label in zip(*training, strict=True)}
-    right = [
-        labels[each.tobytes()] == label
-        for pixels, given in batches
-        for each, label in zip(pixels, given, strict=True)
-    ]
+    right = are_right(batches, training)
     assert len(right) == 7 * 900
     assert np.mean(right) == pytest.approx(0.5, abs=0.05)
     model = keras.models.load_model(run.folder / "model.keras")

@@ -5,7 +5,7 @@ from sklearn.metrics import zero_one_loss
 
 from recipes import study_wide_networks as study
 from recipes.data import few_digits
-from tests.recipes.spies import spied_run
+from tests.recipes.spies import are_right, spied_run
 from zoo.feedforward.mlp import mlp
 
 
@@ -36,12 +36,7 @@ def test_labels_are_wrong_in_training_alone(tmp_path, monkeypatch):
     words = ["--epochs", "1", "--batch-size", "100", "--wrong-labels", "0.5"]
     run, batches = spied_run(monkeypatch, study, tmp_path)(*words)
     training, test = few_digits.embedded()
-    labels = {pixels.tobytes(): label for pixels, label in zip(*training, strict=True)}
-    right = [
-        labels[each.tobytes()] == label
-        for pixels, given in batches
-        for each, label in zip(pixels, given, strict=True)
-    ]
+    right = are_right(batches, training)
     assert len(right) == len(study.WIDTHS) * 900
     assert np.mean(right) == pytest.approx(0.5, abs=0.05)
     model = keras.models.load_model(run.folder / "model.keras")
