@@ -118,7 +118,7 @@ def _parser():
     command.set_defaults(function=_find_learning_rate)
 
     command = commands.add_parser("predict", help="what the model of a run says of new files")
-    command.add_argument("--backend", default=default_backend())
+    command.add_argument("--backend", help="default: KERAS_BACKEND, then the run's own")
     command.add_argument("run", metavar="RUN", help="a run folder")
     command.add_argument("files", nargs="+", metavar="FILE", help="a picture, or a table")
     command.set_defaults(function=_predict)
@@ -240,7 +240,8 @@ def _predict(command):
     from recipes.training.saved_run import read_run
 
     run = read_run(command.run)
-    _use_backend(command.backend, run.description["recipe"])
+    backend = command.backend or os.environ.get("KERAS_BACKEND") or backend_of(run.folder)
+    _use_backend(backend, run.description["recipe"])
 
     from recipes.training.predict import predict
 

@@ -17,6 +17,7 @@ error, in dollars, of the file california_housing_20640.csv.gz with --target med
     California    4.844e+04    4.849e+04    4.843e+04    5.079e+04
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -127,13 +128,17 @@ def main(config, run):
 
 def baseline(train, test, encoding, seed):
     """What scikit-learn's MLP, with its default arguments, has on the test part."""
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+    classes = encoding.content["classes"]
+    model = (MLPClassifier if classes else MLPRegressor)(random_state=seed)
+    # By default they stop after 200 epochs, and warn where the loss still falls.
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        model.fit(train[0], train[1].ravel())
     inputs, targets = test
-    if encoding.content["classes"]:
-        model = MLPClassifier(random_state=seed).fit(*train)
+    if classes:
         return {"test_sklearn_accuracy": model.score(inputs, targets)}
-    model = MLPRegressor(random_state=seed).fit(train[0], train[1].ravel())
     found = encoding.amounts(model.predict(inputs)[:, None])
     return {"test_sklearn_rmse": rmse(found, encoding.amounts(targets))}
 
