@@ -26,6 +26,8 @@ _STYLE = {
         ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], _INK
     ),
 }
+# A name may have dollars, which would begin a formula.
+_PLAIN = {"parse_math": False}
 _SAMPLES = 16
 _SAMPLES_A_ROW = 4
 LETTERS_A_LINE = 78  # of the font of texts
@@ -69,7 +71,8 @@ def curves(runs):
         axes.set_xlabel("step")
         axes.set_title(words(quantity))
         axes.grid()
-        axes.legend(fontsize="small")
+        for text in axes.legend(fontsize="small").get_texts():
+            text.set(**_PLAIN)
     return drawn
 
 
@@ -159,8 +162,9 @@ def confusion_matrix(result, names=None):
                 text = str(counts[true, predicted])
                 axes.text(predicted, true, text, ha="center", va="center", weight=weight)
     names = names or list(map(str, classes))
-    axes.set_xticks(classes, names, rotation=90 if max(map(len, names)) > 2 else 0)
-    axes.set_yticks(classes, names)
+    rotation = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(classes, names, rotation=rotation, **_PLAIN)
+    axes.set_yticks(classes, names, **_PLAIN)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return figure
@@ -184,7 +188,8 @@ def most_confused(result, names, count=12):
     figure = _figure(4.8, 0.9 + 0.25 * len(pairs))
     axes = figure.add_subplot()
     labels = [f"{names[true]} as {names[predicted]}" for true, predicted in pairs]
-    axes.barh(labels, [counts[pair] for pair in pairs], color=_RED)
+    axes.barh(range(len(pairs)), [counts[pair] for pair in pairs], color=_RED)
+    axes.set_yticks(range(len(pairs)), labels, **_PLAIN)
     axes.invert_yaxis()
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("times")
@@ -215,8 +220,7 @@ def texts(rows):
     figure = _figure(4.8, height * max(1, lines))
     if not cells:
         figure.text(0.5, 0.5, "none", ha="center", va="center")
-    # A dollar would begin a formula.
-    style = {"family": "monospace", "fontsize": 7, "va": "top", "parse_math": False}
+    style = {"family": "monospace", "fontsize": 7, "va": "top", **_PLAIN}
     for line, letters, text, note, right in cells:
         x, y = letters / LETTERS_A_LINE, 1 - line / lines
         figure.text(x, y, text, **style)
@@ -294,6 +298,7 @@ def _images(result, indices, names):
             f"true: {names[result.labels[index]]}",
             color=_GREEN if right else _RED,
             fontsize=9,
+            **_PLAIN,
         )
     return figure
 
@@ -366,7 +371,7 @@ def alignments(examples):
         axes.imshow(
             weights[:height, :width], cmap=_transparent_to(_BLUE), vmin=0, vmax=1, aspect="auto"
         )
-        style = {"family": "monospace", "fontsize": 7, "parse_math": False}
+        style = {"family": "monospace", "fontsize": 7, **_PLAIN}
         rotation = 90 if max(map(len, source)) > 1 else 0
         axes.set_xticks(range(width), list(source), rotation=rotation, **style)
         axes.set_yticks(range(height), list(written), **style)

@@ -337,6 +337,25 @@ def test_samples_of_images_with_the_names_of_classes(result):
     assert titles[5].startswith("dog (") and titles[5].endswith("true: owl")
 
 
+@pytest.mark.parametrize("name", ["US$ or C$", "$x^$", r"\$ and $"])
+def test_names_with_dollars_are_no_formulas(result, name):
+    names = [name, "cat", "dog"]
+    wrong = Classification(np.zeros((2, 2, 2, 1)), np.array([0, 1]), np.eye(3)[[2, 0]])
+    words = Classification(np.array(["a", "b"]), wrong.labels, wrong.logits)
+    drawn = {
+        "confusion": plots.confusion_matrix(result, names),
+        "most confused": plots.most_confused(wrong, names),
+        "mistakes": plots.mistakes(wrong, names),
+        "words": plots.mistakes(words, names),
+        "curves": plots.curves({name: RUN, "other": RUN})["loss"],
+    }
+    for kind, figure in drawn.items():
+        figure.savefig(io.BytesIO(), format="png", dpi=20)
+        found = [text for text in figure.findobj(Text) if name in text.get_text()]
+        assert found, kind
+        assert not any(text.get_parse_math() for text in found), kind
+
+
 def test_agreement_is_predicted_over_true():
     (axes,) = plots.agreement(np.array([1.0, 4]), np.array([2.0, 3])).axes
     line, found = axes.get_lines()
