@@ -5,7 +5,9 @@ import pytest
 from keras import ops
 
 import zoo
+from custom_layers import Dropout
 from tests.unfilled import unfilled
+from tests.zoo.attention.placement import placement
 
 # Of transformers' BertModel, pooler and all; bert_base's and bert_large's are the paper's 110 and
 # 340 millions.
@@ -66,7 +68,29 @@ def test_shapes_on_the_way(name, depth, heads, width):
     assert model.get_layer("token_embedding").input_dim == 30_522
     assert model.get_layer("positions").max_length == 512
     rates = [layer.rate for layer in model.layers if "dropout" in layer.name]
-    assert rates == [0.1] * len(rates) and len(rates) >= 1 + 2 * depth
+    assert rates == [0.1] * (1 + 2 * depth + (name != "minilm_l6"))  # which has no output layer
+    norms = [layer.epsilon for layer in model.layers if "norm" in layer.name]
+    assert norms == [1e-12] * (1 + 2 * depth)  # of the published code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        ({}, {"output_dropout": (["pooler"], ["output"])}),
+        ({"head": "tagger"}, {"output_dropout": (["block2_norm2"], ["output"])}),
+        ({"num_classes": None}, {}),
+        ({"num_classes": None, "head": "tagger"}, {}),
+    ],
+)
+def test_where_dropouts_stand(arguments, output):
+    """As in the published code: on embeddings, each change, and what the output layer sees."""
+    of_parts = [f"block1_{part}" for part in ("key", "query", "value")]
+    expected = {"embedding_dropout": (["embedding_norm"], ["Add", *of_parts]), **output}
+    for block in ("block1", "block2"):
+        expected[f"{block}_dropout1"] = ([f"{block}_projection"], ["Add"])
+        expected[f"{block}_dropout2"] = ([f"{block}_contract"], ["Add"])
+    model = unfilled("bert_base", **{**TINY, **arguments})
+    assert placement(model, Dropout) == expected
 
 
 @pytest.mark.parametrize("head", ["classifier", "tagger"])

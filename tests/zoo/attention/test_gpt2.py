@@ -5,7 +5,9 @@ import pytest
 from keras import ops
 
 import zoo
+from custom_layers import Dropout
 from tests.unfilled import unfilled
+from tests.zoo.attention.placement import placement
 
 # Of transformers' GPT2LMHeadModel; section 2.3's table 2 rounds them, and counts others.
 PARAMETERS = {
@@ -44,6 +46,17 @@ def test_parameters_and_shapes(name):
     assert model.get_layer("block1_expand").output.shape[-1] == 4 * width
     rates = [layer.rate for layer in model.layers if "dropout" in layer.name]
     assert rates == [0.1] * (1 + 2 * depth)
+    norms = [layer.epsilon for layer in model.layers if "norm" in layer.name]
+    assert norms == [1e-5] * (2 * depth + 1)  # of the published code
+
+
+def test_where_dropouts_stand():
+    """On embeddings with their positions, and on each change, as in transformers' GPT2Model."""
+    expected = {"embedding_dropout": (["positions"], ["Add", "block1_norm1"])}
+    for block in ("block1", "block2"):
+        expected[f"{block}_dropout1"] = ([f"{block}_projection"], ["Add"])
+        expected[f"{block}_dropout2"] = ([f"{block}_contract"], ["Add"])
+    assert placement(unfilled("gpt2", **TINY), Dropout) == expected
 
 
 def test_logits_are_products_with_the_embeddings():

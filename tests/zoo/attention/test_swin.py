@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 import zoo
 from custom_layers import StochasticDepth
 from tests.unfilled import unfilled
+from tests.zoo.attention.placement import placement
 
 # Of timm's models; the paper's table 1 has 29, 50, 88 and 197 million.
 PARAMETERS = {
@@ -68,6 +69,14 @@ def test_constants(name):
     np.testing.assert_allclose(drops, np.repeat(np.linspace(0, rate, 6 + depth), 2))
     merges = [model.get_layer(f"stage{stage}_merge") for stage in (2, 3, 4)]
     assert not any(each.use_bias for each in merges)
+
+
+def test_stochastic_depth_is_on_each_change():
+    expected = {}
+    for block in (f"stage{each}" for each in ("1_block1", "1_block2", "2_block1", "3_block1")):
+        expected[f"{block}_drop1"] = ([f"{block}_projection"], ["Add"])
+        expected[f"{block}_drop2"] = ([f"{block}_contract"], ["Add"])
+    assert placement(tiny(depths=(2, 1, 1)), StochasticDepth) == expected
 
 
 def test_larger_windows_for_larger_images():

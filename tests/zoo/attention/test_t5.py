@@ -6,7 +6,9 @@ import pytest
 from keras import ops
 
 import zoo
+from custom_layers import Dropout
 from tests.unfilled import unfilled
+from tests.zoo.attention.placement import placement
 
 # Of transformers' T5ForConditionalGeneration, for version 1.1 with a head of its own.
 PARAMETERS = {
@@ -77,6 +79,29 @@ def test_parameters_and_shapes(name):
     norms = [layer for layer in model.layers if "_norm" in layer.name]
     assert [layer.epsilon for layer in norms] == [1e-6] * (2 + depth * 2 + depth * 3)
     assert norms[0].output.shape == (None, None, width)
+
+
+@both_versions
+def test_where_dropouts_stand(name):
+    """Section 2.1: in feed-forward networks, on what is added, and around the entire stack."""
+    is_first = name == "t5_small"
+    seen = [f"decoder{index}_cross_{part}" for index in (1, 2) for part in ("key", "value")]
+    expected = {
+        "encoder_dropout": (["encoder_norm"], seen),
+        "decoder_dropout": (["decoder_norm"], ["Multiply" if is_first else "output"]),
+    }
+    for side, tokens in {"encoder": "source", "decoder": "target"}.items():
+        first = ["Add", f"{side}1_norm1", f"{side}_position_bias"]
+        expected[f"{tokens}_dropout"] = (["token_embedding"], first)
+        changes = ["self_projection", "contract"]
+        if side == "decoder":
+            changes.insert(1, "cross_projection")
+        for block in (f"{side}1", f"{side}2"):
+            hidden = f"{block}_relu" if is_first else "Multiply"
+            expected[f"{block}_hidden_dropout"] = ([hidden], [f"{block}_contract"])
+            for number, change in enumerate(changes, start=1):
+                expected[f"{block}_dropout{number}"] = ([f"{block}_{change}"], ["Add"])
+    assert placement(unfilled(name, **TINY), Dropout) == expected
 
 
 @both_versions

@@ -6,7 +6,9 @@ import pytest
 from keras import ops
 
 import zoo
+from custom_layers import Dropout
 from tests.unfilled import unfilled
+from tests.zoo.attention.placement import placement
 
 # Of torch.nn's TransformerEncoder and TransformerDecoder without last norms, and one embedding of
 # 37,000 tokens; the paper's table 3 has 65 and 213 millions.
@@ -55,6 +57,21 @@ def test_parameters_and_shapes(name):
     assert rates == [dropout_rate] * (2 + 6 * 2 + 6 * 3)
     norms = [layer.epsilon for layer in model.layers if "_norm" in layer.name]
     assert norms == [1e-5] * (6 * 2 + 6 * 3)
+
+
+def test_where_dropouts_stand():
+    """Section 5.4: on each change before it is added, and on embeddings with their positions."""
+    expected = {}
+    for side, tokens in {"encoder": "source", "decoder": "target"}.items():
+        first = ["Add", *(f"{side}1_self_{part}" for part in ("key", "query", "value"))]
+        expected[f"{tokens}_dropout"] = ([f"{tokens}_positions"], first)
+        changes = ["self_projection", "contract"]
+        if side == "decoder":
+            changes.insert(1, "cross_projection")
+        for block in (f"{side}1", f"{side}2"):
+            for number, change in enumerate(changes, start=1):
+                expected[f"{block}_dropout{number}"] = ([f"{block}_{change}"], ["Add"])
+    assert placement(unfilled("transformer_base", **TINY), Dropout) == expected
 
 
 def test_two_vocabularies_and_last_norms():

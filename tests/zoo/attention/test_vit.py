@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 import zoo
 from custom_layers import Dropout, StochasticDepth
 from tests.unfilled import unfilled
+from tests.zoo.attention.placement import placement
 
 # Of timm's models, with 1,000 classes each. The papers' table 1 have 86, 307 and 632 million of
 # ViT's base, large and huge, and 5, 22 and 86 million of DeiT's tiny, small and base.
@@ -80,18 +81,14 @@ def test_constants(name):
 
 def test_dropout_stands_behind_dense_layers_and_positions():
     """Appendix B.1: behind each but those of queries, keys and values."""
-    model = unfilled("vit_base_16", **TINY)
-    behind = {
-        each.name: next(other.name for other in model.layers if other.output is each.input)
-        for each in model.layers
-        if type(each) is Dropout
-    }
-    blocks = {}
-    for index in (1, 2):
-        blocks[f"block{index}_dropout1"] = f"block{index}_projection"
-        blocks[f"block{index}_hidden_dropout"] = f"block{index}_gelu"
-        blocks[f"block{index}_dropout2"] = f"block{index}_contract"
-    assert behind == {"embedding_dropout": "positions", **blocks}
+    expected = {"embedding_dropout": (["positions"], ["Add", "block1_norm1"])}
+    for block in ("block1", "block2"):
+        expected[f"{block}_hidden_dropout"] = ([f"{block}_gelu"], [f"{block}_contract"])
+        for number, change in {1: "projection", 2: "contract"}.items():
+            dropout, drop = f"{block}_dropout{number}", f"{block}_drop{number}"
+            expected[dropout] = ([f"{block}_{change}"], [drop])
+            expected[drop] = ([dropout], ["Add"])  # stochastic depth
+    assert placement(unfilled("vit_base_16", **TINY), Dropout, StochasticDepth) == expected
 
 
 def test_logits_of_a_distilled_network_are_the_mean_of_two_heads():
