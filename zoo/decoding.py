@@ -55,13 +55,15 @@ def decode(model, sources, start, stop, max_length, beam_width=1, length_penalty
         stop: the token that ends them.
         max_length: largest number of tokens of a result, its stop token among them.
         beam_width: number of beginnings that are kept; 1 is greedy search.
-        length_penalty: 0 for none; larger favours longer results, which have lower probability.
+        length_penalty: 0 for none, up to 10; larger favours longer results, which have lower
+            probability.
 
     Returns:
         ``Decoded``. Padding is never a result's token, though it has its share of probability.
 
     Raises:
-        ValueError: an argument is not as above, a source is empty, or the logits are NaN.
+        ValueError: an argument is not as above, a source is empty, or the logits are NaN or
+            infinite.
     """
     module = _MODULES.get(getattr(model, "name", None))
     if module is None:
@@ -183,9 +185,13 @@ def search(
 
 def _log_softmax(logits):
     logits = ops.convert_to_numpy(logits).astype("float64")
-    if np.isnan(logits).any():
-        raise ValueError("the step gave logits that are NaN: the weights, or the states, are.")
-    logits -= logits.max(axis=-1, keepdims=True)
+    largest = logits.max(axis=-1, keepdims=True)
+    if not np.isfinite(largest).all():
+        raise ValueError(
+            "the step gave logits that are NaN or infinite: the weights, or the states, are, or "
+            "their precision is too low."
+        )
+    logits -= largest
     return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
 
 
@@ -228,8 +234,8 @@ def _check(name, value, smallest, largest=np.inf, remark=""):
 
 
 def _check_length_penalty(value):
-    if not (isinstance(value, numbers.Real) and 0 <= value < np.inf):
-        raise ValueError(f"length_penalty must be a number of 0 or more, got {value!r}.")
+    if not (isinstance(value, numbers.Real) and 0 <= value <= 10):
+        raise ValueError(f"length_penalty must be a number of 0 to 10, got {value!r}.")
 
 
 def _checked_sources(sources, vocabulary_size):

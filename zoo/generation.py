@@ -12,8 +12,8 @@ Buys, Du, Forbes and Choi 2019, arXiv:1904.09751, section 3.1). Or beams are sea
 ``zoo.decoding``.
 
 Each step computes one token: the keys and values of those before it are kept, in room that is made
-for all of them at first, so that no step takes longer than the one before. What all prompts of a
-batch have in length is read in one step; a longer one is read on, token by token, while the
+for all of them at first, and are read again, which is all that grows with a text. What all prompts
+of a batch have in length is read in one step; a longer one is read on, token by token, while the
 shorter ones are gone on with.
 """
 
@@ -32,7 +32,7 @@ from zoo.decoding import _PADDING, _check, _checked_sources, search
 
 _DECODERS = tuple(f"zoo.attention.{name}" for name in ("gpt2", "llama", "mixtral", "qwen3"))
 _ENCODER_DECODERS = ("zoo.attention.t5", "zoo.attention.transformer")
-_networks = weakref.WeakKeyDictionary()  # {model: its functions}, which are compiled once
+_networks = weakref.WeakKeyDictionary()  # {model: (its variables, its functions)}, compiled once
 _ROOM = 64  # tokens; room for a multiple of them, so that few lengths are compiled anew
 
 
@@ -47,7 +47,8 @@ def generate(
         prompts: a list of lists of tokens, of any lengths, or an array (B, P). A decoder goes on
             with them; an encoder-decoder reads them, where they are padded by 0 behind.
         max_length: largest number of tokens of a result, its stop token among them.
-        stop: the token that ends a result; None: none does.
+        stop: the token that ends a result; None: none does. Of an encoder-decoder it is not 0,
+            the padding, which is never a result's token.
         start: of an encoder-decoder, the token that targets begin with in training.
         temperature: 0 takes the most probable token; 1 draws from the probabilities; between,
             more of the probable ones, and above, fewer.
@@ -74,11 +75,14 @@ def generate(
         ]  # fmt: skip
         given = getattr(model, "name", model)
         raise ValueError(f"model must be one of {', '.join(known)}, got {given!r}.")
+    if len(model.outputs) > 1:
+        raise ValueError(f"model must give logits alone, got {len(model.outputs)} outputs.")
     vocabulary_size = model.output_shape[-1]
     _check("max_length", max_length, 1)
     _check("beam_width", beam_width, 1, vocabulary_size, " (the vocabulary)")
     if stop is not None:
-        _check("stop", stop, 0, vocabulary_size - 1, " (a token)")
+        smallest = 1 if module in _ENCODER_DECODERS else 0
+        _check("stop", stop, smallest, vocabulary_size - 1, " (a token)")
     choose = _choice(temperature, top_k, top_p, beam_width, seed)
 
     if module in _ENCODER_DECODERS:
@@ -99,9 +103,7 @@ def generate(
             f"{max(limit - longest + 1, 0)} for the result, got max_length={max_length}."
         )
 
-    if model not in _networks:
-        _networks[model] = _functions(model, module)
-    encode, read, write = _networks[model]
+    encode, read, write = _compiled_once(model, module)
     memory = [] if encode is None else encode([], sources)
     capacity = min(limit, _rounded_up(longest + max_length - 1))
     shortest = min(map(len, prompts))
@@ -126,10 +128,23 @@ def generate(
     )  # fmt: skip
 
 
+def _compiled_once(model, module):
+    """``_functions``, made anew where layers have got other variables, by LoRA for one."""
+    variables, functions = _networks.get(model, ((), None))
+    if list(map(id, variables)) != list(map(id, model.variables)):
+        functions = _functions(model, module)
+        _networks[model] = (model.variables, functions)
+    return functions
+
+
 def _functions(model, module):
-    """(encode, read, write), compiled; encode is None for a decoder."""
-    encode, decoder = None, model
-    if module in _ENCODER_DECODERS:
+    """(encode, read, write), compiled; encode is None for a decoder.
+
+    They hold the model's layers, and not the model, which is freed when nobody else holds it.
+    """
+    if module in _DECODERS:
+        encode, decoder = None, keras.Model(model.inputs, model.output)
+    else:
         encoder, decoder = _halves(model)
         encode = compiled(lambda _, sources: encoder(sources), encoder)
 

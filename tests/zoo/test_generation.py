@@ -1,5 +1,8 @@
 """Generation against the plainest way: the whole model, at each token anew, and NumPy."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from keras import ops
 
 import zoo
 from zoo import decoding, generation
+from zoo.attention.mixtral import with_routers
 from zoo.generation import generate
 
 VOCABULARY, POSITIONS = 13, 40
@@ -276,6 +280,37 @@ def test_weights_are_read_afresh():
     np.testing.assert_array_equal(after, generate(other, PROMPTS[:1], 6).tokens)
 
 
+def test_layers_that_have_got_other_variables():
+    """As LoRA gives them, behind whose step the texts are other ones."""
+    model = filled(
+        "gpt2", vocabulary_size=VOCABULARY, max_length=POSITIONS, width=16, depth=1, num_heads=2
+    )
+    before = generate(model, PROMPTS[:1], 6).tokens
+    layer = model.get_layer("block1_projection")
+    layer.enable_lora(2)
+    random = np.random.default_rng(0)
+    for variable in (layer.lora_kernel_a, layer.lora_kernel_b):
+        variable.assign(random.normal(scale=3.0, size=variable.shape))
+    expected = plainly(model, PROMPTS[0], 6)
+    assert expected[0] != before[0].tolist()
+    assert_results(generate(model, PROMPTS[:1], 6), [expected])
+
+
+@pytest.mark.parametrize("name", ["gpt2", *ENCODER_DECODERS])
+def test_a_model_that_has_written_is_freed(name):
+    if name == "gpt2":
+        sizes, arguments = {"vocabulary_size": VOCABULARY, "width": 8, "depth": 1}, {}
+        model = zoo.build(name, num_heads=2, **sizes)
+    else:
+        arguments = {"start": 2}
+        model = zoo.build(name, **ENCODER_DECODERS[name])
+    generate(model, PROMPTS[:1], 2, **arguments)
+    reference = weakref.ref(model)
+    del model
+    gc.collect()
+    assert reference() is None
+
+
 def test_a_saved_model(gpt2, tmp_path):
     gpt2.save(tmp_path / "mine.keras")
     loaded = keras.models.load_model(tmp_path / "mine.keras")
@@ -340,7 +375,8 @@ def test_half_precision():
         ({"top_k": 5}, "got 5, None and None: give a temperature above 0"),
         ({"seed": 5}, "got None, None and 5: give a temperature above 0"),
         ({"beam_width": 14}, "beam_width must be an integer of 1 to 13"),
-        ({"length_penalty": -1}, "length_penalty must be a number of 0 or more, got -1"),
+        ({"length_penalty": -1}, "length_penalty must be a number of 0 to 10, got -1"),
+        ({"length_penalty": 11}, "length_penalty must be a number of 0 to 10, got 11"),
     ],
     ids=str,
 )
@@ -354,6 +390,7 @@ def test_bad_arguments_are_named(gpt2, arguments, told):
     [
         ({"start": None}, "start must be an integer of 0 to 12 .a token of the target., got None"),
         ({"start": 13}, "start must be an integer of 0 to 12"),
+        ({"stop": 0}, "stop must be an integer of 1 to 12"),
         ({"prompts": [[20]]}, "integers of 0 to 19, got 20 in row 0"),
         ({"prompts": [[1], [0, 0]]}, "got no token in row 1: leave it out"),
     ],
@@ -365,9 +402,22 @@ def test_bad_arguments_of_an_encoder_decoder_are_named(arguments, told):
         generate(model, **{"prompts": [[1, 2]], "max_length": 5, "start": 1, **arguments})
 
 
+def test_logits_that_no_text_comes_from(gpt2):
+    """Of half precision, for one, in which large ones are infinite."""
+    model = filled("gpt2", vocabulary_size=VOCABULARY, width=8, depth=1, num_heads=2)
+    norm = model.get_layer("final_norm")
+    norm.gamma.assign(np.full(norm.gamma.shape, 1e38))
+    norm.beta.assign(np.full(norm.beta.shape, 1e38))
+    with pytest.raises(ValueError, match="logits that are NaN or infinite"):
+        generate(model, [[1]], 3)
+
+
 def test_a_model_that_does_not_write():
     model = zoo.build("mlp", input_shape=(3,), num_classes=2)
     with pytest.raises(ValueError, match=r"model must be one of gpt2, .*, got 'mlp'"):
         generate(model, [[1]], 3)
     with pytest.raises(ValueError, match="got 'gpt2'"):
         generate("gpt2", [[1]], 3)
+    routed = with_routers(zoo.build("mixtral_8x7b", **DECODERS["mixtral_8x7b"]))
+    with pytest.raises(ValueError, match="model must give logits alone, got 2 outputs"):
+        generate(routed, [[1]], 3)
