@@ -14,6 +14,9 @@ from recipes.data.picture_file import read_picture, square
 
 _TEST_FRACTION = 0.2
 _FEWEST = 5  # pictures of a class, so that one is in the test part
+_OF_SYSTEMS = {"__macosx", "thumbs.db", "desktop.ini"}  # which they leave in people's folders
+_PARTS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 class Pictures:
@@ -44,23 +47,39 @@ class Pictures:
     def from_file(self, path):
         """(training, test): of each class four fifths and one, at random, always the same.
 
-        Hidden files are left out.
+        A class has the pictures of all folders in its own. Left out is what is hidden, or of the
+        system: .ipynb_checkpoints, __MACOSX, Thumbs.db.
 
         Raises:
-            ValueError: the folder has not two folders or more, one of them has too few pictures, or
-                a file in it is no picture.
+            ValueError: the folder has not two folders or more, they are parts such as train and
+                test, a picture is in none, one of them has too few pictures, or a file in it is no
+                picture.
         """
         if not Path(path).is_dir():
             raise ValueError("it is no folder: give one with a folder of pictures for each class")
-        folders = sorted(each for each in Path(path).iterdir() if each.is_dir() and _shown(each))
+        folders = _folders(path)
         if len(folders) < 2:
             count = "one folder" if folders else "no folder"
             raise ValueError(f"{count} is in it: give one with a folder of pictures for each class")
         self.classes = [folder.name for folder in folders]
+        training = next((each for each in folders if each.name.lower().startswith("train")), None)
+        are_parts = _PARTS.issuperset(name.lower() for name in self.classes)
+        if are_parts and training and _folders(training):
+            raise ValueError(
+                f"its folders {', '.join(self.classes)} are parts, and no classes: "
+                f"--data-path {training}"
+            )
+        for file in sorted(Path(path).iterdir()):
+            if file.suffix.lower() in _ENDINGS and file.is_file() and _shown(file.name):
+                raise ValueError(f"{file.name} is in no class: move it to its folder, or out")
         random = np.random.default_rng(0)
         training, test = [], []
         for label, folder in enumerate(folders):
-            files = sorted(each for each in folder.rglob("*") if each.is_file() and _shown(each))
+            files = sorted(
+                each
+                for each in folder.rglob("*")
+                if each.is_file() and all(map(_shown, each.relative_to(folder).parts))
+            )
             if len(files) < _FEWEST:
                 raise ValueError(f"{folder.name} has {len(files)} pictures: give {_FEWEST} or more")
             order = random.permutation(len(files))
@@ -74,5 +93,10 @@ class Pictures:
         return images, np.array([label for _, label in found], "int32")
 
 
-def _shown(path):
-    return not path.name.startswith(".")
+def _folders(path):
+    return sorted(each for each in Path(path).iterdir() if each.is_dir() and _shown(each.name))
+
+
+def _shown(name):
+    """Whether it is the name of a file or folder that somebody made for others to see."""
+    return not name.startswith(".") and name.lower() not in _OF_SYSTEMS

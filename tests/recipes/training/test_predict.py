@@ -220,7 +220,7 @@ def test_a_damaged_picture_is_one_line_whatever_pillow_says(tmp_path, digits, en
             predict(run, [path])
         lines.add(str(caught.value))
     readable = f"{run.folder} has no model.keras: its run is not over, or was ended"
-    damaged = "it is damaged, too large, or no picture"
+    damaged = "it is damaged, too large, or no picture: leave it out, or save it as PNG or JPEG"
     assert lines <= {
         readable, f"cannot read {path} as a picture: {damaged}",
         f"{path}: no digit stands out from the paper",
