@@ -24,8 +24,9 @@ from typing import Literal
 import keras
 import numpy as np
 
-from recipes.data import tables
+from recipes.data import csv_file, tables
 from recipes.training import plots
+from recipes.training.errors import InputError
 from recipes.training.evaluate import classify
 from recipes.training.folder import write_json
 from recipes.training.gradient_step import gradient_step
@@ -48,7 +49,8 @@ class Config:
         table: what is learned without a file: breast_cancer, iris or wine (classes), or diabetes
         data_path: a .csv or .csv.gz file whose first row names the columns
         target: of the file, the column to be predicted
-        leave_out: of the file, columns that are not used, with commas between
+        leave_out: of the file, columns that are not used, with commas between, and quotes around a
+            name that has a comma or is empty, as in 'id,"last, first",""'
         seed: decides initial weights, validation part, shuffles and dropout
     """
 
@@ -67,8 +69,14 @@ class Config:
 
 
 def main(config, run):
-    leave_out = [name for name in config.leave_out.split(",") if name]
-    table = tables.Table(config.table, config.target, leave_out)
+    for option, value in (("--target", config.target), ("--leave-out", config.leave_out)):
+        if value and not config.data_path:
+            raise InputError(f"{option} {value!r} is for a file: give --data-path, or leave it out")
+    if config.data_path and config.table != Config.table:
+        raise InputError(
+            f"leave out --table {config.table} or --data-path {config.data_path}: only one can be"
+        )
+    table = tables.Table(config.table, config.target, csv_file.names(config.leave_out))
     parts = run.load(table, config.data_path)
     encoding = tables.Encoding.fit(table, parts[0])
     train, validation, test = (

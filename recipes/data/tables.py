@@ -7,12 +7,14 @@ of both, by what it saw in the training part.
 """
 
 import math
-from collections import Counter
+import shlex
+from decimal import Decimal
 from statistics import NormalDist
 
 import numpy as np
 
-from recipes.data.csv_file import number, read_rows
+from recipes.data.csv_file import in_a_row, number, read_numbered_rows
+from recipes.training.errors import InputError
 
 EMBEDDED = ("breast_cancer", "diabetes", "iris", "wine")
 _TEST_FRACTION = 0.2
@@ -20,6 +22,7 @@ _FEWEST_ROWS = 20
 _MOST_CLASSES = 20  # as many different whole numbers are classes; more are amounts
 _MOST_CATEGORIES = 100
 _MISSING = {"", "na", "n/a", "nan", "null", "?"}  # as people write that a value is missing
+_LARGEST = 1e100  # whose square is a number still
 _QUANTILES = 1000
 
 
@@ -60,62 +63,67 @@ class Table:
     def from_file(self, path):
         """(training, test), cut likewise.
 
-        A column is of numbers if most of its values are; else it is of categories.
+        A column is of numbers if most of its values are; else it is of categories. A target of few
+        whole numbers is of classes, which are equal where the numbers are: 1, 01 and 1.0.
 
         Raises:
             ValueError: there is no target, or a row has none, two columns have one name, one has a
-                text among numbers or too many categories, or there are too few rows or classes.
+                text among numbers, a number that is too large or too many categories, or there are
+                too few rows or classes.
         """
         cells, rows = _columns(path)
         for name in (self._target, *self._leave_out):
-            if name not in cells:
+            if name not in cells or not self._target:  # "" is a column's name, but no --target
                 option = "target" if name == self._target else "leave-out"
                 raise ValueError(
-                    f"it has no column --{option} {name!r}: name one of {', '.join(cells)}"
+                    f"it has no column --{option} {name!r}: name one of "
+                    f"{', '.join(map(in_a_row, cells))}"
                 )
-        lost = [place for place, cell in enumerate(cells[self._target], start=2) if _missing(cell)]
+        lost = [row for row, cell in zip(rows, cells[self._target], strict=True) if _missing(cell)]
         if lost:
             raise ValueError(
                 f"row {lost[0]} has no {self._target}, which is to be learned: take it out"
             )
-        if rows < _FEWEST_ROWS:
-            raise ValueError(f"it has {rows} rows of values: give {_FEWEST_ROWS} or more")
-        target = self._read_target(cells.pop(self._target))
+        if len(rows) < _FEWEST_ROWS:
+            raise ValueError(f"it has {len(rows)} rows of values: give {_FEWEST_ROWS} or more")
+        target = self._read_target(cells.pop(self._target), rows)
         for name in self._leave_out:
             cells.pop(name, None)
-        columns = {name: _numbers(name, column) for name, column in cells.items()}
+        columns = {name: _numbers(name, column, rows) for name, column in cells.items()}
         self.numbers = [name for name, column in columns.items() if column is not None]
         self.categories = [name for name in columns if name not in self.numbers]
         for name in self.categories:
             count = len(set(cells[name]))
             if count > _MOST_CATEGORIES:
                 raise ValueError(
-                    f"column {name} has {count} different texts, and no more than "
-                    f"{_MOST_CATEGORIES} can be categories: --leave-out {name}"
+                    f"column {in_a_row(name)} has {count} different texts, and no more than "
+                    f"{_MOST_CATEGORIES} can be categories: "
+                    f"--leave-out {shlex.quote(in_a_row(name))}"
                 )
         if not columns:
             raise ValueError("no column is left to learn from")
         numbers = [columns[name] for name in self.numbers]
         texts = [cells[name] for name in self.categories]
-        return self._split(*_arrays(numbers, texts, rows), target)
+        return self._split(*_arrays(numbers, texts, len(rows)), target)
 
-    def _read_target(self, column):
-        amounts = _numbers(self._target, column)
+    def _read_target(self, column, rows):
+        amounts = _numbers(self._target, column, rows)
         whole = amounts is not None and all(each.is_integer() for each in amounts)
-        if amounts is not None and (not whole or len(set(amounts)) > _MOST_CLASSES):
-            return np.array(amounts)
-        counted = Counter(column)
-        rare = min(counted, key=counted.get)
-        if len(counted) == 1:
+        if whole:
+            column = [str(int(Decimal(each))) for each in column]
+        count = len(set(column if whole or amounts is None else amounts))
+        if count == 1:
             raise ValueError(
-                f"column {self._target} is {rare} in all rows: there is nothing to learn"
+                f"column {self._target} is {column[0]} in all rows: there is nothing to learn"
             )
-        if len(counted) > _MOST_CATEGORIES:
+        if amounts is not None and (not whole or count > _MOST_CLASSES):
+            return np.array(amounts)
+        if count > _MOST_CATEGORIES:
             raise ValueError(
-                f"column {self._target} has {len(counted)} different texts, and more than "
+                f"column {self._target} has {count} different texts, and more than "
                 f"{_MOST_CATEGORIES} are no classes: name another --target"
             )
-        self.classes = sorted(counted, key=number) if whole else sorted(counted)
+        self.classes = sorted(set(column), key=int if whole else None)
         return np.array([self.classes.index(each) for each in column])
 
     def _split(self, numbers, categories, target):
@@ -145,7 +153,11 @@ class Encoding:
 
     @classmethod
     def fit(cls, table, training):
-        """Of a loaded ``Table`` and its training part."""
+        """Of a loaded ``Table`` and its training part.
+
+        Raises:
+            InputError: no column has a value there.
+        """
         numbers, categories, target = training
         quantiles = {}
         for name, column in zip(table.numbers, numbers.T, strict=True):
@@ -156,6 +168,11 @@ class Encoding:
             name: sorted(set(column) - {""})
             for name, column in zip(table.categories, categories.T, strict=True)
         }
+        if not quantiles and not any(seen.values()):
+            raise InputError(
+                f"there is nothing to learn from: {', '.join(seen)} has no value in any row of the "
+                f"training part: fill it in, or give other columns"
+            )
         mean, deviation = (0.0, 1.0) if table.classes else (target.mean(), target.std())
         return cls(
             {
@@ -192,31 +209,40 @@ class Encoding:
         )
 
     def read(self, path):
-        """The inputs of all rows of a file that has the columns that were learned from.
+        """(row numbers, inputs) of a file that has the columns that were learned from.
 
         Raises:
-            ValueError: a column is missing, or has a text where a number should be.
+            ValueError: a column is missing, is there twice, or has a text where a number should be.
         """
-        cells, rows = _columns(path)
-        for name in (*self.content["numbers"], *self.content["categories"]):
+        learned = [*self.content["numbers"], *self.content["categories"]]
+        cells, rows = _columns(path, learned)
+        for name in learned:
             if name not in cells:
                 raise ValueError(f"it has no column {name}, which the model learned from")
         if not rows:
             raise ValueError("it has no rows of values")
-        numbers = [_numbers(name, cells[name], always=True) for name in self.content["numbers"]]
+        numbers = [
+            _numbers(name, cells[name], rows, always=True) for name in self.content["numbers"]
+        ]
         texts = [cells[name] for name in self.content["categories"]]
-        return self.inputs(*_arrays(numbers, texts, rows))
+        return rows, self.inputs(*_arrays(numbers, texts, len(rows)))
 
 
-def _columns(path):
-    """({name: the cells of a column}, the number of rows) of a file."""
-    header, rows = read_rows(path)
+def _columns(path, used=None):
+    """({name: the cells of a column}, the numbers of the rows) of a file.
+
+    Raises:
+        ValueError: two columns have one name, which is one of ``used``, if that is given.
+    """
+    header, rows = read_numbered_rows(path)
     header = [name.strip() for name in header]
-    for name in header:
+    for name in header if used is None else used:
         if header.count(name) > 1:
             raise ValueError(f"its first row has {name!r} twice: give each column its own name")
-    cells = {name: [row[place].strip() for row in rows] for place, name in enumerate(header)}
-    return cells, len(rows)
+    cells = {
+        name: [row[place].strip() for row in rows.values()] for place, name in enumerate(header)
+    }
+    return cells, list(rows)
 
 
 def _arrays(numbers, texts, rows):
@@ -232,11 +258,11 @@ def _missing(cell):
     return cell.lower() in _MISSING
 
 
-def _numbers(name, column, always=False):
+def _numbers(name, column, rows, always=False):
     """A column's numbers, NaN where one is missing; None if it has texts (``always``: an error).
 
     Raises:
-        ValueError: most of it is numbers, and one is none.
+        ValueError: most of it is numbers, and one is none, or is too large to compute with.
     """
     values = [math.nan if _missing(cell) else number(cell) for cell in column]
     wrong = [
@@ -247,10 +273,18 @@ def _numbers(name, column, always=False):
     known = sum(not _missing(cell) for cell in column)
     if wrong and (always or 2 * len(wrong) < known):
         raise ValueError(
-            f"column {name} has {column[wrong[0]]!r} in row {wrong[0] + 2}, and numbers elsewhere: "
-            f"make it a number, or empty"
+            f"column {name} has {column[wrong[0]]!r} in row {rows[wrong[0]]}, and numbers "
+            f"elsewhere: make it a number, or empty"
         )
-    return None if wrong or (known == 0 and not always) else values
+    if wrong or (known == 0 and not always):
+        return None
+    for row, cell, value in zip(rows, column, values, strict=True):
+        if abs(value) > _LARGEST:
+            raise ValueError(
+                f"column {name} has {cell!r} in row {row}, and numbers are at most {_LARGEST:g}, "
+                f"with either sign: correct it, or make it empty"
+            )
+    return values
 
 
 def _normal(values, quantiles):

@@ -41,14 +41,14 @@ def _predict_rows(run, files):
     model, said = _model(run), []
     for file in files:
         try:
-            inputs = encoding.read(file)
+            rows, inputs = encoding.read(file)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"cannot read {file}: {reason}") from None
         outputs = model.predict(inputs, verbose=0)
         classes = encoding.content["classes"]
         found = _most_probable(outputs, classes) if classes else encoding.amounts(outputs).tolist()
-        said += [(f"{file} row {row}", each) for row, each in enumerate(found, start=2)]
+        said += [(f"{file} row {row}", each) for row, each in zip(rows, found, strict=True)]
     return said
 
 

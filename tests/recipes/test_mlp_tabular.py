@@ -104,6 +104,8 @@ def test_the_baseline_is_scikit_learns_on_the_test_part(recipes, tmp_path):
         (["--target", "fit"], "column id has 600 different texts"),
         (["--target", "fit", "--leave-out", "id,hue"], "it has no column --leave-out 'hue'"),
         (["--target", "fit", "--table", "mnist"], "mnist"),
+        (["--target", "fit", "--table", "wine"], "leave out --table wine or --data-path"),
+        (["--target", "price", "--leave-out", "size,id,colour,fit"], "no column is left to learn"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(recipes, tmp_path, words, told):
@@ -115,6 +117,49 @@ def test_bad_input_is_one_line_and_leaves_nothing(recipes, tmp_path, words, told
     (line,) = errors.splitlines()
     assert line.startswith("error: ") and told in line
     assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def fails_without_a_folder(recipes, runs, *words):
+    """The line of an error of a run that is not begun."""
+    code, _, errors = recipes("run", "mlp_tabular", *words, "--runs", runs)
+    assert code == 2
+    (line,) = errors.splitlines()
+    assert not list(runs.glob("*/*"))
+    return line
+
+
+@pytest.mark.parametrize("option", ["--target", "--leave-out"])
+def test_options_of_a_file_without_one(recipes, tmp_path, option):
+    line = fails_without_a_folder(recipes, tmp_path, option, "alcohol", "--table", "wine")
+    assert line == f"error: {option} 'alcohol' is for a file: give --data-path, or leave it out"
+
+
+def test_a_file_whose_only_input_is_empty(recipes, tmp_path):
+    path = write(tmp_path / "own.csv", (["", str(place)] for place in range(50)), "colour,price")
+    words = ("--data-path", path, "--target", "price")
+    line = fails_without_a_folder(recipes, tmp_path / "runs", *words)
+    assert line.startswith("error: there is nothing to learn from: colour has no value in any row")
+
+
+def test_names_with_commas_and_dollars_and_blank_rows(recipes, tmp_path):
+    names = {"yes": '"$x^$, y"', "no": "US$ or C$"}
+    lines = [[*each[:3], names[each[3]], each[4]] for each in rows(100, seed=0)]
+    path = write(tmp_path / "own.csv", lines, ',colour,"id, x",fit,price')
+    words = ("--data-path", path, "--target", "fit", "--leave-out", '"id, x",price', "--epochs", 1)
+    code, _, errors = recipes("run", "mlp_tabular", *words, "--runs", tmp_path)
+    assert code == 0, errors
+    (folder,) = (tmp_path / "mlp_tabular").iterdir()
+    content = json.loads((folder / "columns.json").read_text())
+    assert content["classes"] == ["$x^$, y", "US$ or C$"]
+    assert [*content["numbers"], *content["categories"]] == ["", "colour"]
+
+    new = [("", "red", "1", "2"), (), (), ("5", "red", "3", "4")]
+    path = write(tmp_path / "new.csv", new, ",colour,note,note")
+    code, printed, _ = recipes("predict", folder, path)
+    assert code == 0
+    assert [line.split("  ")[0] for line in printed.splitlines()] == [
+        f"{path} row 2", f"{path} row 5",
+    ]  # fmt: skip
 
 
 def test_bad_new_rows_are_one_line(recipes, tmp_path):

@@ -96,7 +96,7 @@ def rows_with(row, column, value, count=20):
             [("2020_01", "dry")] * 20,
             "no column has numbers: its columns are date, note",
         ),
-        ("date;a;b", [("2020-1;1;2",)] * 20, "no column has numbers: its columns are date;a;b"),
+        ("date;a;b", [("2020-1;1;2",)] * 20, "its first row 'date;a;b' has no comma: put commas"),
         ("1,2", [(3, 4)] * 20, "its first row has numbers, and must name the columns"),
         ("a,b", [(index, 5) for index in range(20)], "column b never changes in the training"),
         ("a,b", [(index, index // 15) for index in range(20)], "column b never changes in the"),

@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn.preprocessing import OneHotEncoder, QuantileTransformer
 
 from recipes.data import tables
+from recipes.training.errors import InputError
 
 HEADER = "size,colour,age,price"
 
@@ -90,6 +91,76 @@ def test_texts_and_few_whole_numbers_are_classes(tmp_path):
     assert table.classes is None
 
 
+def test_classes_of_whole_numbers_are_those_that_are_equal(tmp_path):
+    spellings = ["0", "1", "1.0", "0.0", "01", "+1", "1e0", "-0", "12", "-3"]
+    lines = [[place, spellings[place % 10]] for place in range(40)]
+    table, parts = read(write(tmp_path / "a.csv", lines, "size,fit"), "fit")
+    assert table.classes == ["-3", "0", "1", "12"]
+    for numbers, _, target in parts:
+        expected = [float(spellings[int(size) % 10]) for size in numbers[:, 0]]
+        assert [float(table.classes[label]) for label in target] == expected
+    large = [[place, 2**53 + place % 2] for place in range(40)]  # of floats they are one
+    table, _ = read(write(tmp_path / "a.csv", large, "size,fit"), "fit")
+    assert table.classes == ["9007199254740992", "9007199254740993"]
+
+
+def test_classes_of_texts_are_as_they_are_written(tmp_path):
+    lines = [[place, ["True", "TRUE", "yes", "1", "1.0"][place % 5]] for place in range(40)]
+    table, _ = read(write(tmp_path / "a.csv", lines, "size,fit"), "fit")
+    assert table.classes == ["1", "1.0", "TRUE", "True", "yes"]
+
+
+@pytest.mark.parametrize("text", ["", "NA", "n/a", "N/A", "NaN", "null", "NULL", "?", " "])
+def test_how_people_write_that_a_value_is_missing(tmp_path, text):
+    lines = [[place, "red", place, 1.5 * place] for place in range(40)]
+    lines[7] = [text, text, 7, 1.5]
+    table, parts = read(write(tmp_path / "a.csv", lines))
+    assert (table.numbers, table.categories) == (["size", "age"], ["colour"])
+    for numbers, categories, _ in parts:
+        np.testing.assert_array_equal(np.isnan(numbers[:, 0]), numbers[:, 1] == 7)
+        np.testing.assert_array_equal(categories[:, 0] == "", numbers[:, 1] == 7)
+    lines[7] = [7, "red", 7, text]
+    with pytest.raises(ValueError, match="row 9 has no price, which is to be learned"):
+        read(write(tmp_path / "a.csv", lines))
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path):
+    path = write(tmp_path / "a.csv", rows(), f"\ufeff{HEADER}")
+    assert read(path)[0].numbers == ["size", "age"]
+
+
+def test_rows_are_named_by_their_numbers_in_the_file(tmp_path):
+    def fails(line, message):
+        path = write(tmp_path / "a.csv", [*rows(), line])
+        first, second, rest = path.read_text().split("\n", 2)
+        path.write_text(f'{first}\n{second}\n\n1,"red\nor so",2,3\n\n{rest}')
+        with pytest.raises(ValueError, match=message):
+            read(path)
+
+    fails(["big", "red", 2, 3], "column size has 'big' in row 45,")
+    fails([1, "red", 2, ""], "row 45 has no price")
+    fails([1, "red", 2], "row 45 has 3 values")
+    fails([1, "red", 2, "-1.7e308"], "column price has '-1.7e308' in row 45,")
+
+
+def test_columns_of_any_name_can_be_left_out(tmp_path):
+    header = ',"last, first",age,price'
+    path = write(tmp_path / "a.csv", rows(), header)
+    table, _ = read(path, leave_out=["", "last, first"])
+    assert table.numbers + table.categories == ["age"]
+    with pytest.raises(
+        ValueError, match=r"--leave-out 'x': name one of \"\", \"last, first\", age,"
+    ):
+        read(path, leave_out=["x"])
+    with pytest.raises(ValueError, match="it has no column --target '': name one of"):
+        read(path, target="")
+    named = [[f"n{place}", f"n{place}", 1, 1.5 * place] for place in range(101)]
+    path = write(tmp_path / "a.csv", named, header)
+    for left_out, option in ((["last, first"], "'\"\"'"), ([""], "'\"last, first\"'")):
+        with pytest.raises(ValueError, match=f"can be categories: --leave-out {option}$"):
+            read(path, leave_out=left_out)
+
+
 WRONG = {
     "no target": (rows(), "prize", (), "no column --target 'prize': name one of size, colour, age"),
     "left out": (rows(), "price", ["hue"], "no column --leave-out 'hue': name one of size, colour"),
@@ -108,6 +179,18 @@ WRONG = {
     "one class": (
         [[each[0], "red", 1, 1] for each in rows()], "colour", (),
         "column colour is red in all rows",
+    ),
+    "one amount": (
+        [[place, "red", 1, 2.5] for place in range(40)], "price", (),
+        "column price is 2.5 in all rows: there is nothing to learn",
+    ),
+    "one whole number": (
+        [[place, "red", 1, ["1.0", "1"][place % 2]] for place in range(40)], "price", (),
+        "column price is 1 in all rows: there is nothing to learn",
+    ),
+    "large": (
+        [*rows(), ["1.7e308", "red", 2, 3]], "price", (),
+        r"column size has '1.7e308' in row 42, and numbers are at most 1e\+100, with either sign",
     ),
     "names": (
         [[each, f"n{each}", 1, 1.5 * each] for each in range(101)], "price", (),
@@ -192,6 +275,24 @@ def test_categories_have_a_column_each():
     np.testing.assert_array_equal(encoding.inputs(none[:3], new), theirs.transform(new))
 
 
+@pytest.mark.parametrize("header", ["colour", "colour,hue"])
+def test_columns_without_a_value_teach_nothing(tmp_path, header):
+    lines = [["NA"] * header.count(",") + ["", place] for place in range(40)]
+    table, (training, _) = read(write(tmp_path / "a.csv", lines, f"{header},price"))
+    expected = f"nothing to learn from: {header.replace(',', ', ')} has no value in any row"
+    with pytest.raises(InputError, match=expected):
+        tables.Encoding.fit(table, training)
+
+
+def test_the_largest_numbers_are_computed_with(tmp_path):
+    lines = [[(-1) ** place * 1e100, "red", place, 1e100 * place / 40] for place in range(40)]
+    table, (training, _) = read(write(tmp_path / "a.csv", lines))
+    encoding = tables.Encoding.fit(table, training)
+    inputs, targets = encoding.inputs(*training[:2]), encoding.targets(training[2])
+    assert np.isfinite(inputs).all() and targets.std() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(encoding.amounts(targets), training[2], rtol=1e-5, atol=1e95)
+
+
 def test_amounts_are_standardized_and_back():
     table = tables.Table("diabetes")
     training, _ = table.embedded()
@@ -211,7 +312,8 @@ def test_a_new_file_is_read_by_the_columns_that_were_learned_from(tmp_path):
     fitted = tables.Encoding.fit(table, training)
     encoding = tables.Encoding(json.loads(json.dumps(fitted.content)))
     lines = [["red", 3, 7], ["pink", "", 90]]
-    found = encoding.read(write(tmp_path / "new.csv", lines, "colour,age,size"))
+    places, found = encoding.read(write(tmp_path / "new.csv", lines, "colour,age,size"))
+    assert places == [2, 3]
     expected = fitted.inputs(np.array([[7, 3], [90, np.nan]]), np.array([["red"], ["pink"]]))
     np.testing.assert_array_equal(found, expected)
     assert found.shape == (2, 5)
@@ -221,5 +323,10 @@ def test_a_new_file_is_read_by_the_columns_that_were_learned_from(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             encoding.read(write(tmp_path / "wrong.csv", [line], header))
+    more = [[*line, "a", "b"] for line in lines]
+    path = write(tmp_path / "new.csv", more, "colour,age,size,note,note")  # which is not used
+    np.testing.assert_array_equal(encoding.read(path)[1], expected)
+    with pytest.raises(ValueError, match="its first row has 'age' twice"):
+        encoding.read(write(tmp_path / "wrong.csv", more, "colour,age,size,age,note"))
     with pytest.raises(ValueError, match="it has no rows of values"):
         encoding.read(write(tmp_path / "empty.csv", [], "colour,age,size"))
