@@ -43,21 +43,23 @@ class ScaledDotProductAttention(layers.Layer):
             follow each other.
         values: (B, S, M, V).
         keys_mask: (B, S), True for keys that are seen, by default the mask that ``keys`` carries;
-            or (B, T, S), or (B, 1 or N, T, S). Where a query sees none, all get the same weight.
+            or (B, T, S), or (B, 1 or N, T, S). Where a query sees none, all get the same weight, in
+            causal attention all up to its own position.
         bias: is added to the scores, (1 or B, 1 or N, T, S).
 
     Shapes: -> context (B, T, N, V), weights (B, N, T, S).
 
     Raises:
-        ValueError: ``window`` is no positive integer, or is there without ``causal``, or the heads
-            of the keys do not divide those of the queries.
+        ValueError: ``window`` is no positive integer, or is there without ``causal``, an input has
+            not four axes, or the heads of the keys do not divide those of the queries.
     """
 
     def __init__(
         self, causal=False, window=None, scale=None, dropout_rate=0.0, seed=None, **kwargs
     ):
         super().__init__(**kwargs)
-        if window is not None and not (causal and isinstance(window, int) and window > 0):
+        is_integer = isinstance(window, int) and not isinstance(window, bool)
+        if window is not None and not (causal and is_integer and window > 0):
             raise ValueError(
                 f"window must be a positive integer, and attention causal, got window={window!r} "
                 f"and causal={causal!r}."
@@ -70,6 +72,12 @@ class ScaledDotProductAttention(layers.Layer):
         self.dropout = Dropout(dropout_rate, seed=seed, dtype=self.dtype_policy, name="dropout")
 
     def build(self, queries_shape, keys_shape, values_shape):
+        for shape in (queries_shape, keys_shape, values_shape):
+            if len(shape) != 4:
+                raise ValueError(
+                    f"queries, keys and values have a batch, a time, heads and features, (B, T, N, "
+                    f"K), got one of shape {tuple(shape)}."
+                )
         batch, times, num_heads, _ = queries_shape
         self.dropout.build((batch, num_heads, times, keys_shape[1]))
 
@@ -94,29 +102,23 @@ class ScaledDotProductAttention(layers.Layer):
         scores = ops.reshape(ops.matmul(queries, keys), (-1, num_heads, times, places))
         if bias is not None:
             scores = scores + ops.cast(bias, scores.dtype)
-        weights = attention_weights(scores, self._seen(keys_mask, times, places))
+        weights = attention_weights(scores, _of_heads(keys_mask), self._reach(times, places))
         weights = ops.cast(weights, self.compute_dtype)
         kept = self.dropout(weights, training=training)
         shared = ops.reshape(kept, (-1, num_key_heads, group * times, places))
         context = ops.reshape(_sums(shared, values), (-1, num_heads, times, values.shape[-1]))
         return ops.transpose(context, (0, 2, 1, 3)), weights
 
-    def _seen(self, mask, times, places):
-        """What each query sees, that broadcasts to (B, N, T, S); None: all."""
-        if mask is not None:
-            mask = ops.cast(mask, "bool")
-            if len(mask.shape) < 4:
-                mask = ops.expand_dims(mask, 1)  # the same for all heads
-            if len(mask.shape) < 4:
-                mask = ops.expand_dims(mask, 1)  # and for all queries
+    def _reach(self, times, places):
+        """Which keys each query may see by their positions, (T, S); None: all."""
         if not self.causal:
-            return mask
+            return None
         query = ops.expand_dims(first_position() + ops.arange(times), 1)  # (T, 1)
         key = ops.expand_dims(ops.arange(places), 0)  # (1, S)
-        seen = key <= query
+        reach = key <= query
         if self.window is not None:
-            seen = ops.logical_and(seen, key > query - self.window)
-        return seen if mask is None else ops.logical_and(seen, mask)
+            reach = ops.logical_and(reach, key > query - self.window)
+        return reach
 
     def compute_output_shape(self, queries_shape, keys_shape, values_shape):
         batch, times, num_heads, _ = queries_shape
@@ -134,6 +136,18 @@ class ScaledDotProductAttention(layers.Layer):
             "dropout_rate": self.dropout_rate,
             "seed": self.seed,
         }
+
+
+def _of_heads(mask):
+    """A mask that broadcasts to (B, N, T, S); None: none."""
+    if mask is None:
+        return None
+    mask = ops.cast(mask, "bool")
+    if len(mask.shape) < 4:
+        mask = ops.expand_dims(mask, 1)  # the same for all heads
+    if len(mask.shape) < 4:
+        mask = ops.expand_dims(mask, 1)  # and for all queries
+    return mask
 
 
 def _sums(weights, values):

@@ -142,6 +142,21 @@ def test_a_query_that_sees_nothing_is_finite(dtype):
     np.testing.assert_allclose(outputs[1][1], 1 / PLACES, rtol=1e-3)
 
 
+@pytest.mark.parametrize("window", [None, 2])
+def test_a_causal_query_that_sees_nothing_looks_at_none_behind_it(window):
+    """As where a text is padded in front."""
+    layer = ScaledDotProductAttention(causal=True, window=window)
+    mask = np.ones((BATCH, PLACES), bool)
+    mask[:, :3] = False
+    weights = layer(*inputs(time=PLACES), keys_mask=ops.convert_to_tensor(mask))[1]
+    weights = ops.convert_to_numpy(weights)
+    for query in range(3):
+        first = 0 if window is None else max(0, query + 1 - window)
+        expected = np.zeros(PLACES)
+        expected[first : query + 1] = 1 / (query + 1 - first)
+        np.testing.assert_allclose(weights[:, :, query], np.tile(expected, (BATCH, HEADS, 1)))
+
+
 @pytest.mark.parametrize("dtype", HALF_UNITS)
 def test_half_precision(dtype):
     layer = ScaledDotProductAttention(dtype=dtype)
@@ -190,8 +205,15 @@ def test_heads_that_cannot_be_shared():
         ScaledDotProductAttention()(*inputs(key_heads=4))
 
 
+def test_inputs_without_heads():
+    queries, keys, values = inputs()
+    with pytest.raises(ValueError, match=r"heads and features, .* got one of shape \(3, 4, 7\)"):
+        ScaledDotProductAttention()(queries[:, :, 0], keys, values)
+
+
 @pytest.mark.parametrize(
-    ("causal", "window"), [(False, 3), (True, 0), (True, -1), (True, 2.5), (True, "3")]
+    ("causal", "window"),
+    [(False, 3), (True, 0), (True, -1), (True, 2.5), (True, "3"), (True, True)],
 )
 def test_a_window_that_is_none(causal, window):
     with pytest.raises(ValueError, match="window must be a positive integer, and attention causal"):
