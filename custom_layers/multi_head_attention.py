@@ -4,9 +4,12 @@ Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser and Polosukhin 2017, "
 Need", arXiv:1706.03762, section 3.2.2.
 """
 
+import operator
+
 import keras
 from keras import layers, ops
 
+from custom_layers.input_shape import num_features
 from custom_layers.scaled_dot_product_attention import ScaledDotProductAttention
 
 
@@ -32,14 +35,18 @@ class MultiHeadAttention(layers.Layer):
     Shapes: -> output (B, T, D), which carries the mask that ``inputs`` does; weights (B, N, T, S).
 
     Raises:
-        ValueError: ``num_heads`` is no positive integer, or does not divide D.
+        ValueError: ``num_heads`` is no positive integer, or does not divide D; D or E is unknown.
     """
 
     def __init__(self, num_heads, causal=False, dropout_rate=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if not (isinstance(num_heads, int) and num_heads > 0):
+        try:
+            fits = not isinstance(num_heads, bool) and operator.index(num_heads) > 0
+        except TypeError:
+            fits = False
+        if not fits:
             raise ValueError(f"num_heads must be a positive integer, got {num_heads!r}.")
-        self.num_heads = num_heads
+        self.num_heads = operator.index(num_heads)
         self.causal = causal
         self.dropout_rate = dropout_rate
         self.seed = seed
@@ -48,13 +55,13 @@ class MultiHeadAttention(layers.Layer):
         )
 
     def build(self, inputs_shape, memory_shape):
-        width = inputs_shape[-1]
+        width, memory_width = num_features(inputs_shape), num_features(memory_shape)
         if width % self.num_heads:
             raise ValueError(
                 f"{self.num_heads} heads cannot share a width of {width}: take a number of heads "
                 f"that divides it."
             )
-        widths = {"query": width, "key": memory_shape[-1], "value": memory_shape[-1]}
+        widths = {"query": width, "key": memory_width, "value": memory_width}
         for name, wide in {**widths, "output": width}.items():
             kernel = self.add_weight(name=f"{name}_kernel", shape=(wide, width))
             bias = self.add_weight(name=f"{name}_bias", shape=(width,), initializer="zeros")

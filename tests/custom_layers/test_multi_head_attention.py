@@ -164,7 +164,21 @@ def test_heads_that_do_not_divide_the_width():
         MultiHeadAttention(4).build((None, None, 6), (None, None, 6))
 
 
-@pytest.mark.parametrize("num_heads", [0, -2, 2.0, "2", None])
+@pytest.mark.parametrize("shapes", [[(2, 4, None), (2, 4, 6)], [(2, 4, 6), (2, 4, None)]])
+def test_an_unknown_width_is_named(shapes):
+    inputs, memory = (keras.Input(batch_shape=shape) for shape in shapes)
+    told = r"a known number of features, its last axis, .* got shape \(2, 4, None\)"
+    with pytest.raises(ValueError, match=told):
+        MultiHeadAttention(HEADS)(inputs, memory)
+
+
+def test_numpys_number_of_heads_is_as_good():
+    """It is kept as an int, as JSON has no other."""
+    config = MultiHeadAttention(np.int64(HEADS)).get_config()
+    assert type(config["num_heads"]) is int and config["num_heads"] == HEADS
+
+
+@pytest.mark.parametrize("num_heads", [0, -2, 2.0, "2", None, True, np.int64(0)])
 def test_a_number_of_heads_that_is_none(num_heads):
     with pytest.raises(ValueError, match="num_heads must be a positive integer, got"):
         MultiHeadAttention(num_heads)
