@@ -49,7 +49,10 @@ ANY_BACKEND = [
         for path in (TESTS / "zoo" / family).iterdir()
     ),
     TESTS / "zoo/test_catalog.py",
-    *(TESTS / f"zoo/weights/test_{name}.py" for name in ("files", "load_weights", "save_weights")),
+    *(
+        TESTS / f"zoo/weights/test_{name}.py"
+        for name in ("files", "folders_of_transformers", "load_weights", "save_weights")
+    ),
 ]  # fmt: skip
 
 

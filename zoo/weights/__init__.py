@@ -15,6 +15,7 @@ and no weight has changed then. No code in a file is executed.
 
 import functools
 import itertools
+import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +27,8 @@ from safetensors.numpy import save
 import zoo
 from custom_layers import MixtureOfExperts, SwiGLU
 from zoo.weights import attention, convolutional, recurrent
-from zoo.weights.files import read_tensors
+from zoo.weights.config import config_of, differences
+from zoo.weights.files import described, read_tensors
 
 # {module of the zoo: {who saves so: {layer or layer/variable: name there}}}. The first pattern
 # that fits counts; {x} is a number, {x:4|5} one of these, and {x-1} there the one before it. Two
@@ -69,6 +71,7 @@ _JOIN = {  # how the values of parts make that of a variable
     "columns": lambda values: np.concatenate(values, axis=-1),
 }
 _POSITIONS = "positions/positions"  # path of the variable that grows with the input
+_EMBEDDINGS = "token_embedding/embeddings"  # path of the variable that may be saved twice
 _TOLD = 3  # tensors that an error names
 
 
@@ -156,13 +159,16 @@ def load_weights(model, source, head=True):
             other classes than those of the checkpoint.
 
     Raises:
-        ValueError: the model is not of the catalog, the file cannot be read, or it does not fit.
-            Says what differs; no weight has changed.
+        ValueError: the model is not of the catalog, the file cannot be read, or it does not fit,
+            by its tensors or by transformers' config.json beside them. Says what differs; no weight
+            has changed.
     """
     module, tables = _tables_of(model)
-    tensors, told = read_tensors(source)
+    tensors, config = read_tensors(source)
     tensors = {
-        name: array for name, array in tensors.items() if not name.endswith("num_batches_tracked")
+        attention.renamed(name): array
+        for name, array in tensors.items()
+        if not name.endswith("num_batches_tracked")
     }
     if module in recurrent.TABLES:
         tables = recurrent.tables_of(tensors, module)
@@ -178,10 +184,11 @@ def load_weights(model, source, head=True):
             name: array for name, array in tensors.items() if name.rpartition(".")[0] not in heads
         }
     problems = _problems(tensors, targets, unused, heads)
+    problems += _other_embeddings(tensors, targets) + differences(module, model, config)
     if problems:
         more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
         raise ValueError(
-            f"cannot load {source}{told or _guess(tensors)} into {model.name}: "
+            f"cannot load {source}{described(config) or _guess(tensors)} into {model.name}: "
             f"{'; '.join(problems[:_TOLD])}{more}."
         )
     parts = {}
@@ -202,19 +209,31 @@ def save_weights(model, file):
 
     Args:
         model: what ``zoo.build`` returned.
-        file: path of the ``.safetensors`` file, which is written whole or not at all.
+        file: path of the ``.safetensors`` file, which is written whole or not at all; or, without
+            a suffix, of a folder, where ``from_pretrained`` of transformers finds a BERT, GPT-2 or
+            Llama: ``model.safetensors`` and ``config.json``.
 
     Raises:
-        ValueError: the model is not of the catalog.
+        ValueError: the model is not of the catalog, or not of the three that have folders.
         OSError: the file cannot be written.
     """
-    _, tables = _tables_of(model)
+    module, tables = _tables_of(model)
     targets = _targets(model, next(iter(tables.values())))
     arrays = _without_shares({name: each.read() for name, each in targets.items()})
-    file = Path(file)
+    file, content = Path(file), save(arrays, {"format": "pt"})  # which transformers asks for
+    if file.suffix and not file.is_dir():
+        _write(file, content)
+        return
+    config = json.dumps(config_of(module, model), indent=2)
+    file.mkdir(parents=True, exist_ok=True)
+    _write(file / "config.json", f"{config}\n".encode())
+    _write(file / "model.safetensors", content)
+
+
+def _write(file, content):
     unfinished = file.with_name(f"unfinished-{file.name}")
     try:
-        unfinished.write_bytes(save(arrays))
+        unfinished.write_bytes(content)
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -274,6 +293,18 @@ def _problems(tensors, targets, unused, heads):
         if name not in targets and not re.fullmatch(unused, name)
     ]
     return missing + misshapen + left
+
+
+def _other_embeddings(tensors, targets):
+    """Embeddings that a file has once more, and that are others: a phrase for each."""
+    table = next((name for name, each in targets.items() if each.path == _EMBEDDINGS), None)
+    return [
+        f"its {name} is not its {table}, which the model has for both"
+        for name, array in tensors.items()
+        if name not in targets
+        and re.fullmatch(attention.AGAIN, name)
+        and not np.array_equal(array, tensors.get(table))
+    ]
 
 
 def _guess(tensors):

@@ -3,6 +3,8 @@
 The syntax of the patterns is explained in ``zoo.weights``.
 """
 
+import re
+
 
 def _bert(prefix):
     """transformers' names; a model without a head has no prefix."""
@@ -234,6 +236,8 @@ TABLES = {
         "transformers, distilled": _vit_transformers("deit.", "cls_classifier"),
     },
 }
+# Embeddings once more, in some files: they may be left unread where they are the same.
+AGAIN = r"(lm_head|(encoder|decoder)\.embed_tokens)\.weight"
 # Tensors that a model may leave unread, as patterns: the pooler where it tags tokens or has none,
 # the heads of pre-training, positions and masks that older versions had in tensors, and embeddings
 # once more.
@@ -249,3 +253,12 @@ UNUSED = {
     "swin": r".*\.(relative_position_index|attn_mask)",
     "vit": r"pooler\.dense\.(weight|bias)",
 }
+
+
+def renamed(name):
+    """What a tensor is called today: the first checkpoints of BERT have TensorFlow's names."""
+    return re.sub(
+        r"(?<=LayerNorm\.)(gamma|beta)$",
+        lambda found: {"gamma": "weight", "beta": "bias"}[found[0]],
+        name,
+    )

@@ -20,10 +20,9 @@ _DTYPES = {
 
 
 def read_tensors(source):
-    """({name: array}, what the checkpoint says that it is) of a file, a folder or ``hf://``.
+    """({name: array}, the content of config.json) of a file, a folder or ``hf://``.
 
-    Numbers of half precision become float32. What it says is a phrase to be put behind the name
-    of the source, or "".
+    Numbers of half precision become float32. A file has no config.json, and the content is {} then.
 
     Raises:
         ValueError: nothing can be read there; says why.
@@ -32,10 +31,10 @@ def read_tensors(source):
         path = _download(str(source).removeprefix(_HUB))
     else:
         path = Path(source)
-    told = ""
+    config = {}
     try:
         if path.is_dir():
-            told, path = _told(path), _file_in(path)
+            config, path = _config(path), _file_in(path)
         tensors = _read_shards(path) if path.name.endswith(".index.json") else _read(path)
     except OSError as error:  # of a shard, its own name
         raise ValueError(
@@ -46,7 +45,7 @@ def read_tensors(source):
     for name in tensors:
         if not name.isprintable():  # errors name it
             raise ValueError(f"{path} has a tensor of the name {name!r}.")
-    return tensors, told
+    return tensors, config
 
 
 def _file_in(folder):
@@ -65,14 +64,18 @@ def _file_in(folder):
     )
 
 
-def _told(folder):
-    """What config.json says, as timm ("architecture") and transformers ("model_type") write it."""
+def _config(folder):
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
-        name = str(config.get("architecture") or config["model_type"])
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError):
-        return ""
-    return f" (of {name})" if name.isprintable() else ""
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def described(config):
+    """Of what it is, as timm ("architecture") and transformers ("model_type") write it; or ""."""
+    name = str(config.get("architecture") or config.get("model_type") or "")
+    return f" (of {name})" if name and name.isprintable() else ""
 
 
 def _read_shards(index):

@@ -92,8 +92,8 @@ def test_all_types_of_numbers(dtype, tmp_path):
     contents = [stored.tobytes() + stored[::-1].tobytes(), stored[:1].tobytes(), b""]
     path = tmp_path / "a.safetensors"
     path.write_bytes(safetensors({name: (dtype, shapes[name], contents.pop(0)) for name in shapes}))
-    tensors, told = read_tensors(str(path))
-    assert told == ""
+    tensors, config = read_tensors(str(path))
+    assert config == {}
     assert {name: array.shape for name, array in tensors.items()} == shapes
     assert {array.dtype for array in tensors.values()} == {expected.dtype}
     np.testing.assert_array_equal(tensors["matrix"], [expected, expected[::-1]])
@@ -139,8 +139,8 @@ def test_state_dicts_of_torch(wrapped, zipped, tmp_path):
         "count": torch.tensor(7),
     }
     (tmp_path / "a.pth").write_bytes(saved(WRAPPED[wrapped](state), zipped))
-    tensors, told = read_tensors(tmp_path / "a.pth")
-    assert (list(tensors), told) == (list(state), "")
+    tensors, config = read_tensors(tmp_path / "a.pth")
+    assert (list(tensors), config) == (list(state), {})
     assert [each.dtype.name for each in tensors.values()] == 3 * ["float32"] + ["int64"]
     np.testing.assert_array_equal(tensors["transposed.weight"], [[0, 3], [1, 4], [2, 5]])
     np.testing.assert_array_equal(tensors["half"], np.float32([0.333251953125, -65504, 2**-24]))
@@ -323,7 +323,7 @@ CONFIGS = [
 def test_what_config_json_tells(config, expected, tmp_path):
     fill(tmp_path, "model.safetensors")
     (tmp_path / "config.json").write_bytes(config)
-    assert read_tensors(tmp_path)[1] == expected
+    assert files.described(read_tensors(tmp_path)[1]) == expected
 
 
 def test_paths_that_cannot_be_read(tmp_path):
@@ -367,8 +367,8 @@ def hub(monkeypatch, tmp_path):
 def test_the_hub(hub, tmp_path):
     fill(tmp_path, "model.safetensors", "pytorch_model.bin")
     (tmp_path / "config.json").write_text('{"architecture": "resnet34"}')
-    tensors, told = read_tensors("hf://timm/resnet34.a1_in1k")
-    assert (list(tensors), told) == (["model.safetensors"], " (of resnet34)")
+    tensors, config = read_tensors("hf://timm/resnet34.a1_in1k")
+    assert (list(tensors), files.described(config)) == (["model.safetensors"], " (of resnet34)")
     assert hub.asked == [("timm/resnet34.a1_in1k", ["*.json", "*.safetensors"])]
 
 
