@@ -12,6 +12,10 @@ A network learns if its mean loss in the last epoch is below half of that of gue
 does not if it is above nine tenths of it. Steps to that half are fewer if they are at most half of
 those without normalization, each at its best rate. Small groups regularize if the test error is
 lower than with whole batches by 2 points or more.
+
+The test error is lowest without normalization at the medium rate (27.0 %, where groups have 31.1 %
+to 31.5 % and whole batches 31.9 % to 36.0 %): what learns more slowly learns less of the wrong
+labels. "Overfits less" is of groups against whole batches alone.
 """
 
 import math
