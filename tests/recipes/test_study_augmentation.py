@@ -1,5 +1,8 @@
 """Three networks, each of which sees its own digits."""
 
+import itertools
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +11,10 @@ import torch
 from recipes import __main__ as command_line
 from recipes import study_augmentation as study
 from recipes.data import mnist
+from recipes.data.batches import cut_validation
+from recipes.training.run import VALIDATION_FRACTION
 from recipes.training.saved_run import read_run
+from tests.recipes.spies import judged_again, spied_run, ways_between
 
 
 @pytest.fixture
@@ -76,9 +82,42 @@ def test_only_the_augmented_network_sees_moved_digits(run, monkeypatch):
     ] * 2
 
 
-def test_its_figures_are_those_of_its_model(run):
-    over = run("--epochs", 1)
-    model = keras.models.load_model(over.folder / "model.keras")
-    images, labels = mnist.embedded()[1]
-    predicted = model.predict(images, verbose=0).argmax(axis=1)
-    assert over.test["test_augmented_accuracy"] == np.mean(predicted == labels)
+def test_what_the_networks_begin_with_and_see_and_what_is_told_of_them(tmp_path, monkeypatch):
+    """All see the same digits, and one of them sees them moved by up to 2 pixels."""
+    begun = {}
+    make = study.gradient_step
+
+    def remembered(compute_loss, model, optimizer):
+        begun[model.name] = model.get_weights()
+        return make(compute_loss, model, optimizer)
+
+    monkeypatch.setattr(study, "gradient_step", remembered)
+    run, batches = spied_run(monkeypatch, study, tmp_path)("--epochs", "1")
+    assert list(begun) == ["plain", "augmented", "bigger"]
+    for weight, other in zip(begun["plain"], begun["augmented"], strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+    ways = set()
+    for plain, augmented, bigger in zip(*[iter(batches)] * 3, strict=True):
+        ways.update(ways_between(plain[0], augmented[0], 2))
+        np.testing.assert_array_equal(plain[0], bigger[0])
+        for _, labels in (augmented, bigger):
+            np.testing.assert_array_equal(plain[1], labels)
+    assert ways == set(itertools.product(range(-2, 3), range(-2, 3), [False]))
+
+    training, test = mnist.embedded()
+    _, validation = cut_validation(training, VALIDATION_FRACTION, seed=0)
+    model = keras.models.load_model(run.folder / "model.keras")
+    for found, name, (images, labels) in (
+        (run.epochs[-1], "validation", validation), (run.test, "test", test),
+    ):  # fmt: skip
+        predicted = model.predict(images, verbose=0).argmax(axis=1)
+        assert found[f"{name}_augmented_accuracy"] == np.mean(predicted == labels)
+
+    # A point more is wanted.
+    scores = {"plain": 0.9, "augmented": 0.905, "bigger": 0.89}
+    monkeypatch.setattr(
+        study, "classify", lambda model, split: SimpleNamespace(accuracy=scores[model.name])
+    )
+    verdicts = judged_again(run.folder).description["verdicts"]
+    assert [each["verdict"] for each in verdicts.values()] == ["does not hold", "holds"]

@@ -8,8 +8,12 @@ from scipy import ndimage
 
 from recipes import __main__ as command_line
 from recipes import study_features as study
+from recipes.data import batches as batching
 from recipes.data import shapes
+from recipes.data.batches import cut_validation
+from recipes.training.run import VALIDATION_FRACTION
 from recipes.training.saved_run import read_run
+from tests.recipes.spies import spied_run, ways_between
 
 COLOUR = np.array([0.6, -0.8, 0.0])
 
@@ -123,9 +127,48 @@ def test_probes_look_on_and_initial_weights_stay(run, monkeypatch):
     assert 0.9 * limit < np.abs(kernels[1]).max() <= limit
 
 
-def test_its_figures_are_those_of_its_model(run):
-    over = run("one", "--epochs", 1, "--width", 4, "--batch-size", 100)
-    model = keras.models.load_model(over.folder / "model.keras")
-    images, labels = shapes.embedded()[1]
-    logits, *_ = model.predict(images, verbose=0)
-    assert over.test["test_learned_accuracy"] == np.mean(logits.argmax(axis=1) == labels)
+def test_its_figures_are_those_of_its_networks_and_probes(tmp_path, monkeypatch):
+    """And each picture is moved by up to 3 pixels, and mirrored or not, before it is learned."""
+    kept = []
+    make = study.probes_of
+
+    def remembered(model):
+        kept.append((model, make(model)))
+        return kept[-1][1]
+
+    monkeypatch.setattr(study, "probes_of", remembered)
+    run, batches = spied_run(monkeypatch, study, tmp_path)(
+        "--epochs", "1", "--width", "4", "--batch-size", "100"
+    )  # fmt: skip
+    training, test = shapes.embedded()
+    training, validation = cut_validation(training, VALIDATION_FRACTION, seed=0)
+    figures = run.epochs[-1] | run.test
+    for part, (images, labels) in {"validation": validation, "test": test}.items():
+        for model, probes in kept:
+            logits, *features = model(images)
+            answers = {model.name: logits}
+            for probe, each in zip(probes, features, strict=True):
+                answers[probe.name] = probe(each)
+            assert len(answers) == 5
+            for name, logits in answers.items():
+                share = np.mean(ops.convert_to_numpy(logits).argmax(axis=1) == labels)
+                found = figures[f"{part}_{name}_accuracy"]
+                assert found == pytest.approx(share, abs=0.004), name  # one picture at most
+    saved = keras.models.load_model(run.folder / "model.keras")
+    for weight, other in zip(saved.get_weights(), kept[0][0].get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+    of_layers, of_learning, _ = run.description["verdicts"].values()
+    for verdict, name in ((of_layers, "learned"), (of_learning, "untrained")):
+        told = [f"{run.test[f'test_{name}_layer{depth}_accuracy']:.1%}" for depth in range(4)]
+        assert verdict["measured"].startswith(", ".join(told))
+
+    first = run.steps[0]  # before anything is learned
+    assert first["learned_loss"] == pytest.approx(first["untrained_loss"], rel=1e-6)
+    images, labels = next(batching.batches(training, 100, 0, 1))
+    seen, given = batches[0]
+    np.testing.assert_array_equal(given, labels)
+    ways = ways_between(images, seen, 3)
+    for axis in (0, 1):
+        assert {way[axis] for way in ways} == set(range(-3, 4))
+    assert 0.3 < np.mean([mirrored for *_, mirrored in ways]) < 0.7

@@ -5,7 +5,10 @@ from keras import layers
 
 from recipes import study_start_simple as study
 from recipes.data import mnist
+from recipes.data.batches import cut_validation
 from recipes.study_start_simple import falls, multiplications, on_pixels
+from recipes.training.evaluate import classify
+from recipes.training.run import VALIDATION_FRACTION
 from tests.recipes.spies import spied_run
 from zoo.convolutional.lenet import lenet5
 
@@ -77,10 +80,29 @@ def test_falls(values, factor, expected):
 
 def test_its_figures_are_those_of_its_answers(tmp_path, monkeypatch):
     """The majority is that of the training part; the test part says how often it is right."""
+    models = {}
+
+    def remembered(name, *parts):
+        models[name] = on_pixels(name, *parts)
+        return models[name]
+
+    monkeypatch.setattr(study, "on_pixels", remembered)
     run, batches = spied_run(monkeypatch, study, tmp_path)("--epochs", "1", "--batch-size", "1200")
-    images, labels = mnist.embedded()[1]
+    training, (images, labels) = mnist.embedded()
     majority = np.bincount(np.concatenate([given for _, given in batches])).argmax()
-    assert run.test["test_majority_accuracy"] == np.mean(labels == majority)
-    model = keras.models.load_model(run.folder / "model.keras")
-    predicted = model.predict(images, verbose=0).argmax(axis=1)
-    assert run.test["test_large_accuracy"] == pytest.approx(np.mean(predicted == labels))
+    share = {"majority": np.mean(labels == majority)}
+    saved = keras.models.load_model(run.folder / "model.keras")
+    for name, model in (models | {"large": saved}).items():
+        share[name] = np.mean(model.predict(images, verbose=0).argmax(axis=1) == labels)
+    assert list(share) == ["majority", "linear", "small", "large"]
+    for name, expected in share.items():
+        assert run.test[f"test_{name}_accuracy"] == pytest.approx(expected)
+
+    _, validation = cut_validation(training, VALIDATION_FRACTION, seed=0)
+    for name, model in models.items():
+        found = run.epochs[-1][f"validation_{name}_loss"]
+        assert found == pytest.approx(classify(model, validation).loss, rel=1e-4)
+
+    of_best = (share["linear"] - share["majority"]) / (max(share.values()) - share["majority"])
+    first, _ = run.description["verdicts"].values()
+    assert first["measured"].startswith(f"{of_best:.0%} of the best gain")
