@@ -112,7 +112,7 @@ def test_transformers_loads_what_is_saved_here(originals, tmp_path):
     """All of it, into the same architecture, which then computes the same."""
     names = CASES.keys() - NOT_READ
     for name in names:
-        if name.startswith(("bert", "gpt2", "llama")):  # of which folders are written
+        if name.startswith(("bert", "gpt2", "llama", "mistral")):  # of which folders are written
             zoo.save_weights(loaded(name, originals), tmp_path / name)
             continue
         shutil.copytree(originals / name, tmp_path / name)

@@ -88,6 +88,11 @@ def llama(on, tied=False, **rotary):
     return on.LlamaForCausalLM(config)
 
 
+def mistral(on):
+    config = on.MistralConfig(**SMALL_LLAMA, rms_norm_eps=1e-5, sliding_window=3)
+    return on.MistralForCausalLM(config)
+
+
 def qwen3(on, tied):
     rotary = {"rope_type": "default", "rope_theta": 1_000_000.0}
     config = on.Qwen3Config(
@@ -221,6 +226,9 @@ CASES = {
             low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192,
         ),
         "llama3_2_1b", OUR_SMALL_LLAMA, each_token=True,
+    ),
+    "mistral": Case(
+        mistral, "mistral_7b", {**OUR_SMALL_LLAMA, "window": 3}, each_token=True,
     ),
     "mixtral": Case(
         mixtral, "mixtral_8x7b", {**OUR_SMALL_LLAMA, "num_experts": 5}, each_token=True,

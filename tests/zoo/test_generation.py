@@ -109,6 +109,7 @@ _SIDES = {
 }
 DECODERS = {
     "llama3_8b": _ROTARY,
+    "mistral_7b": {**_ROTARY, "window": 3},
     "qwen3_0_6b": {**_ROTARY, "head_width": 6},
     "mixtral_8x7b": {**_ROTARY, "num_experts": 3},
 }

@@ -12,7 +12,8 @@ Llama 3 Herd of Models", arXiv:2407.21783, section 3.2 and table 3.
     output              logits, without a bias                               -> (B, T, 128,256)
 
 No layer has a bias; norms are root mean squares. The small models of Llama 3.2 take for logits the
-products with the tokens' embeddings.
+products with the tokens' embeddings. Mistral is the same network, in which a token sees a window of
+those before it: Jiang et al. 2023, "Mistral 7B", arXiv:2310.06825, section 2 and table 1.
 """
 
 import keras
@@ -30,7 +31,7 @@ def norm(x, name):
     return RMSNormalization(epsilon=1e-5, name=name)(x)
 
 
-def attention(x, turn, num_heads, num_key_value_heads, name):
+def attention(x, turn, num_heads, num_key_value_heads, name, window=None):
     """(B, T, D) -> (B, T, D); ``turn`` is the layer of positions."""
     width = x.shape[-1]
 
@@ -40,7 +41,7 @@ def attention(x, turn, num_heads, num_key_value_heads, name):
 
     queries, keys = turn(heads("query", num_heads)), turn(heads("key", num_key_value_heads))
     values = heads("value", num_key_value_heads)
-    attend = ScaledDotProductAttention(causal=True, name=f"{name}_attention")
+    attend = ScaledDotProductAttention(causal=True, window=window, name=f"{name}_attention")
     context, _ = attend(queries, keys, values)
     context = layers.Reshape((-1, width))(context)  # (B, T, D)
     return dense(width, f"{name}_projection")(context)
@@ -48,7 +49,8 @@ def attention(x, turn, num_heads, num_key_value_heads, name):
 
 def llama(
     name, vocabulary_size=128_256, width=4096, depth=32, num_heads=32, num_key_value_heads=8,
-    hidden_width=14_336, rotary_base=500_000.0, rotary_factor=1.0, tied_embeddings=False,
+    hidden_width=14_336, rotary_base=500_000.0, rotary_factor=1.0, window=None,
+    tied_embeddings=False,
 ):  # fmt: skip
     """Tokens (B, T) -> logits (B, T, vocabulary_size), at each of the token that comes next.
 
@@ -62,11 +64,12 @@ def llama(
         hidden_width: hidden units of the feed-forward networks.
         rotary_base: ``base`` of ``RotaryPositions``.
         rotary_factor: ``factor`` of ``RotaryPositions``; Llama 3.1, in the sizes of Llama 3, has 8.
+        window: how many tokens a token sees at most, itself the last of them; None: all.
         tied_embeddings: whether logits are products with the tokens' embeddings.
 
     Raises:
-        ValueError: a size is no positive integer, ``width`` has not an even number of features for
-            each head, or ``num_key_value_heads`` does not divide ``num_heads``.
+        ValueError: a size or the window is no positive integer, ``width`` has not an even number of
+            features for each head, or ``num_key_value_heads`` does not divide ``num_heads``.
     """
     check_positive(
         name, vocabulary_size=vocabulary_size, width=width, depth=depth, num_heads=num_heads,
@@ -93,7 +96,9 @@ def llama(
     x = table(tokens)
     for index in range(1, depth + 1):
         block = f"block{index}"
-        x = x + attention(norm(x, f"{block}_norm1"), turn, num_heads, num_key_value_heads, block)
+        x = x + attention(
+            norm(x, f"{block}_norm1"), turn, num_heads, num_key_value_heads, block, window
+        )
         feed_forward = SwiGLU(hidden_width, name=f"{block}_feed_forward")
         x = x + feed_forward(norm(x, f"{block}_norm2"))
     x = norm(x, "final_norm")
@@ -112,6 +117,12 @@ def llama3_70b(**arguments):
     return llama("llama3_70b", **{**sizes, **arguments})
 
 
+def llama3_405b(**arguments):
+    """126 blocks of 16,384 features; published as Llama 3.1, with a ``rotary_factor`` of 8."""
+    sizes = {"width": 16_384, "depth": 126, "num_heads": 128, "hidden_width": 53_248}
+    return llama("llama3_405b", **{**sizes, "rotary_factor": 8.0, **arguments})
+
+
 def llama3_2_1b(**arguments):
     """16 blocks of 2,048 features."""
     sizes = {"width": 2048, "depth": 16, "hidden_width": 8192}
@@ -124,3 +135,9 @@ def llama3_2_3b(**arguments):
     sizes = {"width": 3072, "depth": 28, "num_heads": 24, "hidden_width": 8192}
     sizes |= {"rotary_factor": 32.0, "tied_embeddings": True}
     return llama("llama3_2_3b", **{**sizes, **arguments})
+
+
+def mistral_7b(**arguments):
+    """32 blocks of 4,096 features, and a window of 4,096 tokens."""
+    sizes = {"vocabulary_size": 32_000, "rotary_base": 10_000.0, "window": 4096}
+    return llama("mistral_7b", **{**sizes, **arguments})

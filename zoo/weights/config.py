@@ -22,8 +22,10 @@ _ROTARY = ("llama", "mixtral", "qwen3")
 # Remedies: what decides it here, where it is an argument.
 _ARGUMENTS = {
     "num_attention_heads": "num_heads", "n_head": "num_heads",
-    "num_key_value_heads": "num_key_value_heads", "rope_theta": "rotary_base",
-    "factor": "rotary_factor",
+    "num_key_value_heads": "num_key_value_heads",
+}  # fmt: skip
+_OF_LLAMA = {
+    "rope_theta": "rotary_base", "factor": "rotary_factor", "sliding_window": "window"
 }  # fmt: skip
 
 
@@ -40,13 +42,18 @@ def differences(module, model, config):
     given, found = {**config, **rotary}, []
     if {"rope_parameters", "rope_scaling"} & config.keys():
         given.setdefault("factor", 1.0)
+    if given.get("use_sliding_window") is False:
+        given["sliding_window"] = None
+    if given.get("model_type") == "llama":
+        given.setdefault("sliding_window", None)
     for key, ours in _hidden(module, model).items():
         theirs = given.get(key, ours)
         same = ours == theirs
         if isinstance(ours, float) and isinstance(theirs, int | float):
             same = math.isclose(ours, theirs, rel_tol=1e-6)
         if not same:
-            remedy = f" (build it with {_ARGUMENTS[key]}={theirs!r})" if key in _ARGUMENTS else ""
+            argument = _ARGUMENTS.get(key) or (_OF_LLAMA.get(key) if module == "llama" else None)
+            remedy = f" (build it with {argument}={theirs!r})" if argument else ""
             found.append(f"its config.json has {key} {theirs!r}, and the model {ours}{remedy}")
     if module in _ACTIVATIONS:
         key, names = _ACTIVATIONS[module]
@@ -55,9 +62,6 @@ def differences(module, model, config):
     kind = rotary.get("rope_type", rotary.get("type", "default"))
     if module in _ROTARY and kind not in ("default", "llama3"):
         found.append(f"its config.json has rotary positions {kind!r}, and the model 'llama3'")
-    window = given.get("sliding_window") if given.get("use_sliding_window", True) else None
-    if module in _ROTARY and window is not None:
-        found.append(f"its config.json has a sliding_window of {window}, and the model none")
     return found
 
 
@@ -65,7 +69,8 @@ def _hidden(module, model):
     """{key: value} of what a model computes with and no weight has the shape of."""
     if module not in (*_EPSILONS, "vit"):
         return {}
-    queries, keys, *_ = model.get_layer("block1_attention").input
+    attention = model.get_layer("block1_attention")
+    queries, keys, *_ = attention.input
     heads = "n_head" if module == "gpt2" else "num_attention_heads"
     values = {heads: queries.shape[2]}
     if module in _EPSILONS:
@@ -76,6 +81,7 @@ def _hidden(module, model):
             "num_key_value_heads": keys.shape[2],
             "rope_theta": float(turn.base),
             "factor": float(turn.factor),
+            "sliding_window": attention.window,
         }
     return values
 
@@ -118,12 +124,15 @@ def config_of(module, model):
         "rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0,
         "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
     }  # fmt: skip
+    # Only a Mistral has a window there.
+    kind = "llama" if hidden["sliding_window"] is None else "mistral"
+    # At which Mistral, Llama 3 and 3.1, whose positions turn slower, were trained.
+    length = 32_768 if kind == "mistral" else 8192 if factor == 1 else 131_072
     return {
-        "model_type": "llama", **hidden, "vocab_size": table.input_dim,
+        "model_type": kind, **hidden, "vocab_size": table.input_dim,
         "hidden_size": table.output_dim, "num_hidden_layers": depth,
         "intermediate_size": model.get_layer("block1_feed_forward").hidden_width,
         "hidden_act": "silu", "rope_theta": base, "rope_scaling": rotary,
-        # Llama 3 was trained at 8,192 tokens, and 3.1, whose positions turn slower, at 131,072.
-        "max_position_embeddings": 8192 if factor == 1 else 131_072,
+        "max_position_embeddings": length,
         "tie_word_embeddings": "output" not in names,
     }  # fmt: skip

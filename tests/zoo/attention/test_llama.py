@@ -11,15 +11,17 @@ from tests.unfilled import unfilled
 # Of transformers' LlamaForCausalLM; table 3 and the names round them.
 PARAMETERS = {
     "llama3_8b": 8_030_261_248, "llama3_70b": 70_553_706_496, "llama3_2_1b": 1_235_814_400,
-    "llama3_2_3b": 3_212_749_824,
+    "llama3_2_3b": 3_212_749_824, "llama3_405b": 405_853_388_800, "mistral_7b": 7_241_732_096,
 }  # fmt: skip
-# (depth, width, heads, width of a head, hidden width, factor of the positions, tied), of table 3,
-# and of the published config.json.
+# (vocabulary, depth, width, heads, width of a head, hidden width, base and factor of the positions,
+# window, tied), of table 3 of either paper, and of the published config.json.
 SIZES = {
-    "llama3_8b": (32, 4096, 32, 128, 14_336, 1, False),
-    "llama3_70b": (80, 8192, 64, 128, 28_672, 1, False),
-    "llama3_2_1b": (16, 2048, 32, 64, 8192, 32, True),
-    "llama3_2_3b": (28, 3072, 24, 128, 8192, 32, True),
+    "llama3_8b": (128_256, 32, 4096, 32, 128, 14_336, 500_000, 1, None, False),
+    "llama3_70b": (128_256, 80, 8192, 64, 128, 28_672, 500_000, 1, None, False),
+    "llama3_405b": (128_256, 126, 16_384, 128, 128, 53_248, 500_000, 8, None, False),
+    "llama3_2_1b": (128_256, 16, 2048, 32, 64, 8192, 500_000, 32, None, True),
+    "llama3_2_3b": (128_256, 28, 3072, 24, 128, 8192, 500_000, 32, None, True),
+    "mistral_7b": (32_000, 32, 4096, 32, 128, 14_336, 10_000, 1, 4096, False),
 }
 TINY = {
     "vocabulary_size": 11, "width": 16, "depth": 2, "num_heads": 4, "num_key_value_heads": 2,
@@ -39,9 +41,11 @@ def tiny(name="llama3_8b", **arguments):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_and_shapes(name):
     model = unfilled(name)
-    depth, width, heads, head_width, hidden_width, factor, tied = SIZES[name]
+    vocabulary, depth, width, heads, head_width, hidden_width, *positions, window, tied = SIZES[
+        name
+    ]
     assert model.count_params() == PARAMETERS[name]
-    assert model.output_shape == (None, None, 128_256)
+    assert model.output_shape == (None, None, vocabulary)
     assert model.get_layer("token_embedding").output_dim == width
     assert ("output" in [layer.name for layer in model.layers]) == (not tied)
     attentions = [layer for layer in model.layers if layer.name.endswith("_attention")]
@@ -50,11 +54,11 @@ def test_parameters_and_shapes(name):
         queries, keys, values = layer.input
         assert queries.shape == (None, None, heads, head_width)
         assert keys.shape == values.shape == (None, None, 8, head_width)
-        assert layer.causal and layer.window is None and layer.scale is None
+        assert layer.causal and layer.window == window and layer.scale is None
         assert layer.dropout_rate == 0
     assert model.get_layer("block1_feed_forward").hidden_width == hidden_width
-    positions = model.get_layer("positions")
-    assert positions.base == 500_000 and positions.factor == factor
+    turn = model.get_layer("positions")
+    assert [turn.base, turn.factor] == positions
     norms = [layer.epsilon for layer in model.layers if "norm" in layer.name]
     assert norms == [1e-5] * (1 + 2 * depth)
 

@@ -22,6 +22,7 @@ SIZES = {
     "gpt2": {**SMALL, "max_length": 5},
     "llama3_8b": SHARED,
     "llama3_2_1b": SHARED,
+    "mistral_7b": {**SHARED, "window": 3},
     "qwen3_0_6b": {**SHARED, "head_width": 4},
     "mixtral_8x7b": {**SHARED, "num_experts": 2},
     "t5_small": {**SMALL, "head_width": 4, "hidden_width": 6},
@@ -174,6 +175,7 @@ OF_GPT2 = {"n_head": 2, "layer_norm_epsilon": 1e-5, "activation_function": "gelu
         ("llama3_2_1b", OF_LLAMA_3_2),
         # As transformers 5 has them.
         ("llama3_8b", {"rope_parameters": {"rope_theta": 500_000.0, "rope_type": "default"}}),
+        ("mistral_7b", {"model_type": "mistral", "sliding_window": 3, "rope_theta": 10_000.0}),
         ("qwen3_0_6b", OF_QWEN),
         ("qwen3_0_6b", {**OF_QWEN, "sliding_window": 4096}),
         ("mixtral_8x7b", {**OF_LLAMA, "rope_theta": 1e6, "sliding_window": None}),
@@ -217,7 +219,13 @@ def test_a_config_that_fits(name, config, tmp_path):
         ),
         ("llama3_2_1b", OF_LLAMA, "has factor 1.0, and the model 32.0 (build it with rotary_f"),
         ("llama3_8b", {"rope_scaling": {"type": "linear", "factor": 1.0}}, "has rotary positions"),
-        ("llama3_8b", {**OF_LLAMA, "sliding_window": 4096}, "has a sliding_window of 4096, and "),
+        (
+            "llama3_8b",
+            {**OF_LLAMA, "sliding_window": 4096},
+            "has sliding_window 4096, and the model None (build it with window=4096)",
+        ),
+        ("mistral_7b", {"model_type": "llama"}, "has sliding_window None, and the model 3 (build"),
+        ("mistral_7b", {"sliding_window": 4}, "has sliding_window 4, and the model 3 (build it "),
         ("llama3_8b", {**OF_LLAMA, "rope_theta": "much"}, "has rope_theta 'much', and the model"),
         ("llama3_8b", {**OF_LLAMA, "hidden_act": "gelu"}, "has hidden_act 'gelu', and the model"),
         ("qwen3_0_6b", {**OF_QWEN, "rope_theta": 1e4}, "has rope_theta 10000.0, and the model"),
@@ -240,7 +248,7 @@ def test_heads_of_a_vision_transformer(tmp_path):
         zoo.load_weights(saved, folder)
 
 
-@pytest.mark.parametrize("name", ["bert_base", "gpt2", "llama3_8b", "llama3_2_1b"])
+@pytest.mark.parametrize("name", ["bert_base", "gpt2", "llama3_8b", "llama3_2_1b", "mistral_7b"])
 def test_a_folder_that_is_written_loads_again(name, tmp_path):
     saved = built(name)
     zoo.save_weights(saved, tmp_path / "new" / "mine")
