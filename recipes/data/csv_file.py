@@ -8,16 +8,6 @@ import zlib
 
 
 def read_rows(path):
-    """(header, rows) of a file of commas, plain or of gzip; rows that are empty are left out.
-
-    Raises:
-        ValueError: as of ``read_numbered_rows``.
-    """
-    header, rows = read_numbered_rows(path)
-    return header, list(rows.values())
-
-
-def read_numbered_rows(path):
     """(header, {number: row}): lists of texts, numbered as a spreadsheet does, empty rows too.
 
     Raises:

@@ -38,8 +38,8 @@ def from_file(path):
         ValueError: there is no column of numbers, one has a value that is no number, or never
             changes in the training part, or there are too few rows.
     """
-    header, rows = csv_file.read_rows(path)
-    columns = {}
+    header, numbered = csv_file.read_rows(path)
+    rows, columns = list(numbered.values()), {}
     for place, name in enumerate(header):
         numbers = [csv_file.number(row[place]) for row in rows]
         found = np.isfinite(numbers)
@@ -47,10 +47,8 @@ def from_file(path):
             columns[name, place] = numbers
         elif found.any():  # else it is a date, or a text
             missing = int(np.argmin(found))
-            value = rows[missing][place]
-            raise ValueError(
-                f"column {name} has {value!r} in row {missing + 2}, which is no number"
-            )
+            value, row = rows[missing][place], list(numbered)[missing]
+            raise ValueError(f"column {name} has {value!r} in row {row}, which is no number")
     if len(rows) < _FEWEST_ROWS:
         raise ValueError(f"it has {len(rows)} rows of values, and {_FEWEST_ROWS} are too few still")
     if not columns:

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from recipes.data.csv_file import in_a_row, number, read_numbered_rows
+from recipes.data.csv_file import in_a_row, number, read_rows
 from recipes.training.errors import InputError
 
 EMBEDDED = ("breast_cancer", "diabetes", "iris", "wine")
@@ -234,7 +234,7 @@ def _columns(path, used=None):
     Raises:
         ValueError: two columns have one name, which is one of ``used``, if that is given.
     """
-    header, rows = read_numbered_rows(path)
+    header, rows = read_rows(path)
     header = [name.strip() for name in header]
     for name in header if used is None else used:
         if header.count(name) > 1:

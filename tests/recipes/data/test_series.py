@@ -88,6 +88,7 @@ def rows_with(row, column, value, count=20):
         ("date,a,b", rows_with(0, 2, "NA"), "column b has 'NA' in row 2, which is no number"),
         ("date,a,b", rows_with(19, 2, "nan"), "column b has 'nan' in row 21"),
         ("date,a,b", rows_with(4, 2, "inf"), "column b has 'inf' in row 6"),
+        ("date,a,b", [(), (), *rows_with(4, 2, "inf")], "column b has 'inf' in row 8"),
         ("date,a,b", rows_with(2, 2, "1,5"), "row 4 has 4 values, and the first row 3"),
         ("date,a,b", rows_with(0, 1, 7, count=9), "it has 9 rows of values, and 10 are too few"),
         ("date,a,b", [], "it has 0 rows"),
