@@ -148,7 +148,7 @@ def main(config, run):
     steps = {scaling: steps_until(LEARNED, rows, name) for scaling, name in best.items()}
     run.verdict(
         "A network learns standardized inputs in fewer steps than raw ones",
-        steps["standardized"] <= FEWER * steps["raw"],
+        math.isfinite(steps["standardized"]) and steps["standardized"] <= FEWER * steps["raw"],
         f"{of_each(steps, '.0f')} steps at the best of four rates, inf being never; half is asked",
     )
     run.verdict(
