@@ -424,6 +424,7 @@ for path in sorted(Path(sys.argv[1]).glob("*.keras")):
 """
 
 
+@pytest.mark.any_backend
 def test_saved_models_decode_the_same_in_a_fresh_process(tmp_path):
     expected = {}
     for name in BUILD:
