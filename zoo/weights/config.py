@@ -44,8 +44,8 @@ def differences(module, model, config):
         given.setdefault("factor", 1.0)
     if given.get("use_sliding_window") is False:
         given["sliding_window"] = None
-    if given.get("model_type") == "llama":
-        given.setdefault("sliding_window", None)
+    if given.get("model_type") == "llama":  # those of Llama 1 and 2 leave both out
+        given = {"sliding_window": None, "rope_theta": 10_000.0, **given}
     for key, ours in _hidden(module, model).items():
         theirs = given.get(key, ours)
         same = ours == theirs

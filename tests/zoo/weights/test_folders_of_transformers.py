@@ -224,6 +224,7 @@ def test_a_config_that_fits(name, config, tmp_path):
             {**OF_LLAMA, "sliding_window": 4096},
             "has sliding_window 4096, and the model None (build it with window=4096)",
         ),
+        ("llama3_8b", {"model_type": "llama"}, "has rope_theta 10000.0, and the model 500000.0"),
         ("mistral_7b", {"model_type": "llama"}, "has sliding_window None, and the model 3 (build"),
         ("mistral_7b", {"sliding_window": 4}, "has sliding_window 4, and the model 3 (build it "),
         ("llama3_8b", {**OF_LLAMA, "rope_theta": "much"}, "has rope_theta 'much', and the model"),
