@@ -403,7 +403,7 @@ def test_bad_arguments_of_an_encoder_decoder_are_named(arguments, told):
         generate(model, **{"prompts": [[1, 2]], "max_length": 5, "start": 1, **arguments})
 
 
-def test_logits_that_no_text_comes_from(gpt2):
+def test_logits_that_no_text_comes_from():
     """Of half precision, for one, in which large ones are infinite."""
     model = filled("gpt2", vocabulary_size=VOCABULARY, width=8, depth=1, num_heads=2)
     norm = model.get_layer("final_norm")

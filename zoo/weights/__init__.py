@@ -218,16 +218,15 @@ def save_weights(model, file):
         OSError: the file cannot be written.
     """
     module, tables = _tables_of(model)
+    file = Path(file)
+    if file.is_dir() or not file.suffix:
+        config = json.dumps(config_of(module, model), indent=2)
+        file.mkdir(parents=True, exist_ok=True)
+        _write(file / "config.json", f"{config}\n".encode())
+        file = file / "model.safetensors"
     targets = _targets(model, next(iter(tables.values())))
     arrays = _without_shares({name: each.read() for name, each in targets.items()})
-    file, content = Path(file), save(arrays, {"format": "pt"})  # which transformers asks for
-    if file.suffix and not file.is_dir():
-        _write(file, content)
-        return
-    config = json.dumps(config_of(module, model), indent=2)
-    file.mkdir(parents=True, exist_ok=True)
-    _write(file / "config.json", f"{config}\n".encode())
-    _write(file / "model.safetensors", content)
+    _write(file, save(arrays, {"format": "pt"}))  # which transformers asks for
 
 
 def _write(file, content):

@@ -10,14 +10,13 @@ _EPSILONS = {
     "bert": "layer_norm_eps", "gpt2": "layer_norm_epsilon", "llama": "rms_norm_eps",
     "mixtral": "rms_norm_eps", "qwen3": "rms_norm_eps",
 }  # fmt: skip
-# What a config may call the activation that ours have.
 _ACTIVATIONS = {
-    "bert": ("hidden_act", ("gelu", "gelu_python")),
-    "gpt2": ("activation_function", ("gelu_new", "gelu_pytorch_tanh")),
-    "llama": ("hidden_act", ("silu", "swish")),
-    "mixtral": ("hidden_act", ("silu", "swish")),
-    "qwen3": ("hidden_act", ("silu", "swish")),
-}
+    "bert": {"hidden_act": "gelu"}, "gpt2": {"activation_function": "gelu_new"},
+    "llama": {"hidden_act": "silu"}, "mixtral": {"hidden_act": "silu"},
+    "qwen3": {"hidden_act": "silu"},
+}  # fmt: skip
+# Other names of these.
+_ALIASES = {"gelu": "gelu_python", "gelu_new": "gelu_pytorch_tanh", "silu": "swish"}
 _ROTARY = ("llama", "mixtral", "qwen3")
 # Remedies: what decides it here, where it is an argument.
 _ARGUMENTS = {
@@ -48,17 +47,13 @@ def differences(module, model, config):
         given = {"sliding_window": None, "rope_theta": 10_000.0, **given}
     for key, ours in _hidden(module, model).items():
         theirs = given.get(key, ours)
-        same = ours == theirs
+        same = theirs in (ours, _ALIASES.get(ours, ours))
         if isinstance(ours, float) and isinstance(theirs, int | float):
             same = math.isclose(ours, theirs, rel_tol=1e-6)
         if not same:
             argument = _ARGUMENTS.get(key) or (_OF_LLAMA.get(key) if module == "llama" else None)
             remedy = f" (build it with {argument}={theirs!r})" if argument else ""
-            found.append(f"its config.json has {key} {theirs!r}, and the model {ours}{remedy}")
-    if module in _ACTIVATIONS:
-        key, names = _ACTIVATIONS[module]
-        if given.get(key, names[0]) not in names:
-            found.append(f"its config.json has {key} {given[key]!r}, and the model {names[0]!r}")
+            found.append(f"its config.json has {key} {theirs!r}, and the model {ours!r}{remedy}")
     kind = rotary.get("rope_type", rotary.get("type", "default"))
     if module in _ROTARY and kind not in ("default", "llama3"):
         found.append(f"its config.json has rotary positions {kind!r}, and the model 'llama3'")
@@ -72,7 +67,7 @@ def _hidden(module, model):
     attention = model.get_layer("block1_attention")
     queries, keys, *_ = attention.input
     heads = "n_head" if module == "gpt2" else "num_attention_heads"
-    values = {heads: queries.shape[2]}
+    values = {heads: queries.shape[2], **_ACTIVATIONS.get(module, {})}
     if module in _EPSILONS:
         values[_EPSILONS[module]] = model.get_layer("block1_norm1").epsilon
     if module in _ROTARY:
@@ -105,7 +100,7 @@ def config_of(module, model):
         return {
             "model_type": "bert", **hidden, "vocab_size": table.input_dim,
             "hidden_size": table.output_dim, "num_hidden_layers": depth,
-            "intermediate_size": model.get_layer("block1_expand").units, "hidden_act": "gelu",
+            "intermediate_size": model.get_layer("block1_expand").units,
             "max_position_embeddings": model.get_layer("positions").max_length,
             "type_vocab_size": model.get_layer("segment_embedding").input_dim, "pad_token_id": 0,
             "hidden_dropout_prob": dropout_rate, "attention_probs_dropout_prob": dropout_rate,
@@ -117,7 +112,7 @@ def config_of(module, model):
             "n_embd": table.output_dim, "n_layer": depth,
             "n_positions": model.get_layer("positions").max_length,
             "embd_pdrop": dropout_rate, "attn_pdrop": dropout_rate, "resid_pdrop": dropout_rate,
-            "activation_function": "gelu_new", "tie_word_embeddings": True,
+            "tie_word_embeddings": True,
         }  # fmt: skip
     base, factor = hidden.pop("rope_theta"), hidden.pop("factor")
     rotary = {"rope_type": "default"} if factor == 1 else {
@@ -132,7 +127,6 @@ def config_of(module, model):
         "model_type": kind, **hidden, "vocab_size": table.input_dim,
         "hidden_size": table.output_dim, "num_hidden_layers": depth,
         "intermediate_size": model.get_layer("block1_feed_forward").hidden_width,
-        "hidden_act": "silu", "rope_theta": base, "rope_scaling": rotary,
-        "max_position_embeddings": length,
+        "rope_theta": base, "rope_scaling": rotary, "max_position_embeddings": length,
         "tie_word_embeddings": "output" not in names,
     }  # fmt: skip

@@ -41,11 +41,9 @@ def tiny(name="llama3_8b", **arguments):
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_parameters_and_shapes(name):
     model = unfilled(name)
-    vocabulary, depth, width, heads, head_width, hidden_width, *positions, window, tied = SIZES[
-        name
-    ]
+    tokens, depth, width, heads, head_width, hidden_width, *positions, window, tied = SIZES[name]
     assert model.count_params() == PARAMETERS[name]
-    assert model.output_shape == (None, None, vocabulary)
+    assert model.output_shape == (None, None, tokens)
     assert model.get_layer("token_embedding").output_dim == width
     assert ("output" in [layer.name for layer in model.layers]) == (not tied)
     attentions = [layer for layer in model.layers if layer.name.endswith("_attention")]

@@ -171,6 +171,7 @@ OF_GPT2 = {"n_head": 2, "layer_norm_epsilon": 1e-5, "activation_function": "gelu
     [
         ("bert_base", OF_BERT),
         ("gpt2", OF_GPT2),
+        ("gpt2", {**OF_GPT2, "activation_function": "gelu_pytorch_tanh"}),
         ("llama3_8b", OF_LLAMA),
         ("llama3_2_1b", OF_LLAMA_3_2),
         # As transformers 5 has them.
