@@ -80,6 +80,7 @@ TINY_ARGUMENTS = {
     "lstm_language_model": _TOKENS,
     "lstm_tagger": {"num_classes": 3, **_TOKENS},
     "minilm_l6": {"num_classes": 3, **_BERT},
+    "mistral_7b": {**_LLAMA, "window": 2},
     "mixtral_8x7b": {**_LLAMA, "num_experts": 3},
     "mlp": {
         "input_shape": (5,), "num_classes": 3, "widths": (16, 12), "dropout_rate": 0.0,
@@ -173,6 +174,7 @@ STARTS = {
     "lstm_language_model": (0x6D963373, 2.397645),
     "lstm_tagger": (0xAC78DAD5, 1.09652662),
     "minilm_l6": (0x788BC623, 1.09962606),
+    "mistral_7b": (0x5787A8E1, 2.84931731),
     "mixtral_8x7b": (0xE6445B77, 2.83834261),
     "mlp": (0xEB04E169, 2.16485143),
     "mnist_cnn": (0x9BF455A3, 2.23342252),
@@ -281,7 +283,7 @@ def num_logits(name):
 def position(name):
     """The shape of what has logits: an example, a pixel, a token, or a step that is forecast."""
     each_token = ("_tagger", "_language_model", "minilm_l6")
-    decoders = ("seq2seq_", "gpt2", "llama", "mixtral", "qwen3")
+    decoders = ("seq2seq_", "gpt2", "llama", "mistral", "mixtral", "qwen3")
     if name.endswith(each_token) or name.startswith(decoders) or name in OF_PAIRS:
         return (None, None)
     if name in FORECASTERS:
