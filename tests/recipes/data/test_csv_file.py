@@ -9,6 +9,7 @@ import pytest
 from recipes.data import csv_file
 
 CONTENT = 'a,b\n1,x\n\n2,"two\nlines"\n\n\n3,z\n'
+COMPRESSED = gzip.compress(CONTENT.encode(), mtime=0)  # the same in every process: names of tests
 ROWS = {2: ["1", "x"], 4: ["2", "two\nlines"], 7: ["3", "z"]}  # as a spreadsheet numbers them
 
 
@@ -47,8 +48,8 @@ def test_gzip_is_known_by_its_content(tmp_path, name):
         ("a\tb\n1\t2\n", r"its first row 'a\tb' has no comma: put commas between columns"),
         ("a,é\n".encode("latin-1"), "it is no text in UTF-8: save it as CSV in UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "it is no text in UTF-8: save it as CSV in UTF-8"),
-        (gzip.compress(CONTENT.encode())[:-9], "it is damaged"),
-        (gzip.compress(CONTENT.encode())[:-8] + bytes(8), "it is damaged: CRC check failed"),
+        (COMPRESSED[:-9], "it is damaged"),
+        (COMPRESSED[:-8] + bytes(8), "it is damaged: CRC check failed"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, content, told):
