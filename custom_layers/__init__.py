@@ -12,6 +12,7 @@ from custom_layers.conv_lstm import ConvLSTM
 from custom_layers.dropout import Dropout
 from custom_layers.gelu import GELU
 from custom_layers.gru_cell import GRUCell
+from custom_layers.known_tokens import KnownTokens
 from custom_layers.layer_scale import LayerScale
 from custom_layers.leaky_relu import LeakyReLU
 from custom_layers.learned_positions import LearnedPositions
@@ -39,6 +40,7 @@ __all__ = [
     "ConvLSTM",
     "Dropout",
     "GRUCell",
+    "KnownTokens",
     "LSTMCell",
     "LayerScale",
     "LeakyReLU",

@@ -17,7 +17,7 @@ can: on TensorFlow those of LSTM and GRU, on JAX of LSTM and on PyTorch of both 
 import keras
 from keras import layers
 
-from custom_layers import Dropout
+from custom_layers import Dropout, KnownTokens
 from zoo.sizes import positive
 
 
@@ -34,7 +34,7 @@ def sequence_input(model, num_features, vocabulary_size, embedding_width):
         mask_zero=True,
         name="embedding",
     )
-    return tokens, embedding(tokens)
+    return tokens, embedding(KnownTokens(vocabulary_size, name="known_tokens")(tokens))
 
 
 def recurrent_layers(
@@ -147,6 +147,7 @@ def language_model(
     vocabulary_size = positive(name, "vocabulary_size", vocabulary_size)
     embedding_width = positive(name, "embedding_width", embedding_width)
     tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = layers.Embedding(vocabulary_size, embedding_width, name="embedding")(tokens)
+    x = KnownTokens(vocabulary_size, name="known_tokens")(tokens)
+    x = layers.Embedding(vocabulary_size, embedding_width, name="embedding")(x)
     x = recurrent_layers(x, name, layer, width, depth, dropout_rate, return_sequences=True)
     return keras.Model(tokens, head(x, name, vocabulary_size), name=name)

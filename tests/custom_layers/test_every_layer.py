@@ -25,6 +25,7 @@ CASES = {
     "Dropout": {"rate": 0.4, "noise_shape": (None, 1, None), "seed": 5},
     "GELU": {"approximate": True},
     "GRUCell": {"units": 7},
+    "KnownTokens": {"vocabulary_size": 6},
     "LSTMCell": {"units": 7},
     "LayerScale": {"initial_value": 0.3},
     "LearnedPositions": {"max_length": 9},
@@ -58,6 +59,7 @@ INPUTS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3)).astype("float32")
 FRAMES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 3, 4, 12)).astype("float32")
 HEADS = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 2, 6)).astype("float32")
 IMAGES = np.random.default_rng(0).normal(1.0, 2.0, (4, 5, 6, 3)).astype("float32")
+TOKENS = np.random.default_rng(0).integers(0, 6, (4, 5), dtype="int32")
 
 every_layer = pytest.mark.parametrize("name", CASES)
 
@@ -76,6 +78,8 @@ def inputs_of(name):
         return HEADS, (4, 2, 5, 5)
     if name.endswith("edPositions") or name == "SinusoidalPositions":
         return HEADS[:, :, 0], (4, 5, 6)
+    if name == "KnownTokens":
+        return TOKENS, TOKENS.shape
     if name == "LearnedToken":
         return INPUTS, (4, 6, 3)
     if name == "WindowAttention":
@@ -98,7 +102,8 @@ def inputs_of(name):
 def model_of(name, layer):
     """The layer as its users call it, with the same weights at every call here."""
     keras.utils.set_random_seed(0)
-    inputs = keras.Input(inputs_of(name)[0].shape[1:])
+    inputs, _ = inputs_of(name)
+    inputs = keras.Input(inputs.shape[1:], dtype=inputs.dtype.name)
     if name.endswith("Cell"):
         outputs = layers.RNN(layer, return_sequences=True, dtype=layer.dtype_policy)(inputs)
     elif name == "ScaledDotProductAttention":
@@ -117,6 +122,8 @@ def model_of(name, layer):
     elif name == "AttentiveDecoder":
         state = ops.tile(inputs[:, 0, :1], (1, 7))
         outputs = ops.concatenate(layer(inputs, inputs, inputs, state), axis=-1)
+    elif name == "KnownTokens":
+        outputs = ops.cast(layer(inputs), layer.compute_dtype)
     elif name == "ConvLSTM":
         outputs, _, _ = layer(inputs)
     else:

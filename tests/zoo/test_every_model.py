@@ -333,6 +333,27 @@ def test_table_has_a_row_for_every_function_that_builds_models():
     assert rows >= {family(name) for name in zoo.list_models()}, "give a row to TINY_ARGUMENTS"
 
 
+OF_TOKENS = [
+    name for name, each in TINY_ARGUMENTS.items() if not {"input_shape", "num_features"} & set(each)
+]
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", OF_TOKENS)
+def test_tokens_outside_of_the_vocabulary_are_refused(name):
+    model, _, inputs, _, _ = fresh(name)
+    arguments, inputs = tiny_arguments(name), inputs if isinstance(inputs, list) else [inputs]
+    for index, each in enumerate(model.inputs):
+        size = 2 if each.name == "segments" else arguments.get("vocabulary_size")
+        size = size or arguments[f"{each.name}_vocabulary_size"]
+        for unknown in (size, -1):
+            changed = [np.copy(other) for other in inputs]
+            changed[index][1, -2] = unknown
+            said = f"known_{each.name} must be integers of 0 to {size - 1}, got {unknown}: give"
+            with pytest.raises(ValueError, match=said):
+                model(changed if len(changed) > 1 else changed[0])
+
+
 @every_model
 def test_is_a_model_of_its_name_and_shapes(name):
     model, _, inputs, _, _ = fresh(name)

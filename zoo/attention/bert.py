@@ -18,7 +18,13 @@ whether one sentence follows the other.
 import keras
 from keras import layers, ops
 
-from custom_layers import GELU, Dropout, LearnedPositions, ScaledDotProductAttention
+from custom_layers import (
+    GELU,
+    Dropout,
+    KnownTokens,
+    LearnedPositions,
+    ScaledDotProductAttention,
+)
 from zoo.sizes import check_positive, positive
 
 EPSILON = 1e-12
@@ -106,7 +112,8 @@ def bert(
     of_segments = layers.Embedding(
         2, width, embeddings_initializer=initializer, name="segment_embedding"
     )
-    x = of_tokens(tokens) + of_segments(segments)
+    x = of_tokens(KnownTokens(vocabulary_size, name="known_tokens")(tokens))
+    x = x + of_segments(KnownTokens(2, name="known_segments")(segments))
     x = LearnedPositions(max_length, name="positions")(x)
     x = Dropout(dropout_rate, name="embedding_dropout")(norm(x, "embedding_norm"))
     for index in range(1, depth + 1):

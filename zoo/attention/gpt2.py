@@ -16,7 +16,13 @@ Differs from the paper, as its published code does: GELU is approximated by tanh
 import keras
 from keras import initializers, layers
 
-from custom_layers import GELU, Dropout, LearnedPositions, ScaledDotProductAttention
+from custom_layers import (
+    GELU,
+    Dropout,
+    KnownTokens,
+    LearnedPositions,
+    ScaledDotProductAttention,
+)
 from zoo.sizes import check_positive
 
 DEVIATION = 0.02  # of initial weights
@@ -82,7 +88,8 @@ def gpt2(
         reverse_dtype=keras.config.dtype_policy().compute_dtype,  # Keras takes float32 without it
         name="token_embedding",
     )  # fmt: skip
-    x = LearnedPositions(max_length, name="positions")(table(tokens))
+    x = table(KnownTokens(vocabulary_size, name="known_tokens")(tokens))
+    x = LearnedPositions(max_length, name="positions")(x)
     x = Dropout(dropout_rate, name="embedding_dropout")(x)
     # Section 2.3: what is added so often starts smaller, by the root of how often.
     deviation = DEVIATION / (2 * depth) ** 0.5

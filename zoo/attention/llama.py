@@ -19,7 +19,13 @@ those before it: Jiang et al. 2023, "Mistral 7B", arXiv:2310.06825, section 2 an
 import keras
 from keras import initializers, layers
 
-from custom_layers import RMSNormalization, RotaryPositions, ScaledDotProductAttention, SwiGLU
+from custom_layers import (
+    KnownTokens,
+    RMSNormalization,
+    RotaryPositions,
+    ScaledDotProductAttention,
+    SwiGLU,
+)
 from zoo.sizes import check_positive
 
 
@@ -93,7 +99,7 @@ def llama(
         name="token_embedding",
     )  # fmt: skip
     turn = RotaryPositions(rotary_base, rotary_factor, name="positions")
-    x = table(tokens)
+    x = table(KnownTokens(vocabulary_size, name="known_tokens")(tokens))
     for index in range(1, depth + 1):
         block = f"block{index}"
         x = x + attention(

@@ -21,7 +21,7 @@ No layer has a bias; norms are root mean squares. Attention has no window, unlik
 import keras
 from keras import initializers, layers, ops
 
-from custom_layers import MixtureOfExperts, RotaryPositions
+from custom_layers import KnownTokens, MixtureOfExperts, RotaryPositions
 from zoo.attention.llama import attention, dense, norm
 from zoo.sizes import check_positive
 
@@ -67,9 +67,10 @@ def mixtral(
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     initializer = initializers.RandomNormal(stddev=0.02)
     turn = RotaryPositions(1_000_000.0, name="positions")
-    x = layers.Embedding(
+    table = layers.Embedding(
         vocabulary_size, width, embeddings_initializer=initializer, name="token_embedding"
-    )(tokens)
+    )
+    x = table(KnownTokens(vocabulary_size, name="known_tokens")(tokens))
     for index in range(1, depth + 1):
         block = f"block{index}"
         x = x + attention(norm(x, f"{block}_norm1"), turn, num_heads, num_key_value_heads, block)

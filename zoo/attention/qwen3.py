@@ -19,7 +19,13 @@ Models of up to 4 billion parameters take for logits the products with the token
 import keras
 from keras import initializers, layers
 
-from custom_layers import RMSNormalization, RotaryPositions, ScaledDotProductAttention, SwiGLU
+from custom_layers import (
+    KnownTokens,
+    RMSNormalization,
+    RotaryPositions,
+    ScaledDotProductAttention,
+    SwiGLU,
+)
 from zoo.sizes import check_positive
 
 
@@ -87,7 +93,7 @@ def qwen3(
         name="token_embedding",
     )  # fmt: skip
     turn = RotaryPositions(1_000_000.0, name="positions")
-    x = table(tokens)
+    x = table(KnownTokens(vocabulary_size, name="known_tokens")(tokens))
     for index in range(1, depth + 1):
         block = f"block{index}"
         x = x + attention(

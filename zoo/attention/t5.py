@@ -29,6 +29,7 @@ from keras import initializers, layers, ops
 from custom_layers import (
     GELU,
     Dropout,
+    KnownTokens,
     RelativePositionBias,
     RMSNormalization,
     ScaledDotProductAttention,
@@ -130,7 +131,7 @@ def t5(
 
     source = keras.Input((None,), dtype="int32", name="source")
     mask = ops.not_equal(source, 0)
-    x = drop(table(source), "source_dropout")
+    x = drop(table(KnownTokens(vocabulary_size, name="known_source")(source)), "source_dropout")
     bias = RelativePositionBias(num_heads, name="encoder_position_bias")(x, x)
     for index in range(1, depth + 1):
         block = f"encoder{index}"
@@ -143,7 +144,7 @@ def t5(
     memory = drop(norm(x, "encoder_norm"), "encoder_dropout")
 
     target = keras.Input((None,), dtype="int32", name="target")
-    x = drop(table(target), "target_dropout")
+    x = drop(table(KnownTokens(vocabulary_size, name="known_target")(target)), "target_dropout")
     bias = RelativePositionBias(num_heads, causal=True, name="decoder_position_bias")(x, x)
     for index in range(1, depth + 1):
         block = f"decoder{index}"

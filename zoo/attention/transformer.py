@@ -20,7 +20,12 @@ write; matrices start as Keras's, of which it says nothing.
 import keras
 from keras import initializers, layers, ops
 
-from custom_layers import Dropout, ScaledDotProductAttention, SinusoidalPositions
+from custom_layers import (
+    Dropout,
+    KnownTokens,
+    ScaledDotProductAttention,
+    SinusoidalPositions,
+)
 from zoo.sizes import check_positive
 
 
@@ -112,7 +117,8 @@ def transformer(
 
     def embedded(tokens, table, name):
         """(B, T) -> (B, T, D)."""
-        x = SinusoidalPositions(name=f"{name}_positions")(table(tokens) * width**0.5)
+        x = table(KnownTokens(table.input_dim, name=f"known_{name}")(tokens))
+        x = SinusoidalPositions(name=f"{name}_positions")(x * width**0.5)
         return Dropout(dropout_rate, name=f"{name}_dropout")(x)
 
     source = keras.Input((None,), dtype="int32", name="source")

@@ -20,7 +20,7 @@ as Keras's. Dropout, which the paper has none of, is there for small data.
 import keras
 from keras import layers, ops, tree
 
-from custom_layers import AttentiveDecoder, Dropout
+from custom_layers import AttentiveDecoder, Dropout, KnownTokens
 from zoo.sizes import check_positive
 
 
@@ -57,17 +57,19 @@ def seq2seq_bahdanau(
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 
+    x = KnownTokens(source_vocabulary_size, name="known_source")(source)
     x = layers.Embedding(
         source_vocabulary_size, embedding_width, mask_zero=True, name="source_embedding"
-    )(source)
+    )(x)
     x = Dropout(dropout_rate, name="source_dropout")(x)
     encoder = layers.GRU(width, return_sequences=True, return_state=True, name="encoder")
     values, _, backward = layers.Bidirectional(encoder, name="encoder")(x)
     initial_state = layers.Dense(width, activation="tanh", name="initial_state")(backward)
 
+    x = KnownTokens(target_vocabulary_size, name="known_target")(target)
     x = layers.Embedding(
         target_vocabulary_size, embedding_width, mask_zero=True, name="target_embedding"
-    )(target)
+    )(x)
     x = Dropout(dropout_rate, name="target_dropout")(x)
     keys = layers.Dense(attention_width, use_bias=False, name="keys")(values)  # once for all t
     decoder = AttentiveDecoder(width, name="decoder")

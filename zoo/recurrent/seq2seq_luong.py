@@ -21,7 +21,7 @@ whom it follows, have it: before each layer and before the logits.
 import keras
 from keras import layers, ops, tree
 
-from custom_layers import Dropout, MultiplicativeAttention
+from custom_layers import Dropout, KnownTokens, MultiplicativeAttention
 from zoo.sizes import check_positive
 
 
@@ -56,9 +56,10 @@ def seq2seq_luong(
     source = keras.Input((None,), dtype="int32", name="source")
     target = keras.Input((None,), dtype="int32", name="target")
 
+    x = KnownTokens(source_vocabulary_size, name="known_source")(source)
     x = layers.Embedding(
         source_vocabulary_size, embedding_width, mask_zero=True, name="source_embedding"
-    )(source)
+    )(x)
     states = []
     for index in range(1, depth + 1):
         x = Dropout(dropout_rate, name=f"encoder{index}_dropout")(x)
@@ -66,9 +67,10 @@ def seq2seq_luong(
         states.append(last)
     keys = x
 
+    x = KnownTokens(target_vocabulary_size, name="known_target")(target)
     x = layers.Embedding(
         target_vocabulary_size, embedding_width, mask_zero=True, name="target_embedding"
-    )(target)
+    )(x)
     for index in range(1, depth + 1):
         x = Dropout(dropout_rate, name=f"decoder{index}_dropout")(x)
         x, _, _ = lstm(width, name=f"decoder{index}")(x, initial_state=states[index - 1])
