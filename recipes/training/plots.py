@@ -465,32 +465,34 @@ def decisions(panels):
 
 @_styled
 def paths(panels):
-    """Ways over landscapes, which are drawn as contour lines, a panel below the other.
+    """Ways over landscapes, which are drawn as contour lines: a column for each, a row for a way.
 
     Args:
-        panels: {title: (height, {label: places (N, 2)})}; ``height`` takes arrays x and y. A label
-            keeps its colour from panel to panel. A panel shows what lies around the places where
-            each way begins and ends: what goes farther out leaves it.
+        panels: {title: (height, {label: places (N, 2)})}, with the same labels for all; ``height``
+            takes arrays x and y. A column shows what lies around the places where each of its ways
+            begins and ends: what goes farther out leaves it.
     """
-    figure = _figure(4.8, 0.3 + 2.9 * len(panels))
-    labels = list(dict.fromkeys(label for _, ways in panels.values() for label in ways))
-    rows = figure.subplots(len(panels), squeeze=False)[:, 0]
-    for axes, (title, (height, ways)) in zip(rows, panels.items(), strict=True):
+    labels = list(next(iter(panels.values()))[1])
+    figure = _figure(2.8 * len(panels), 0.3 + 1.4 * len(labels))
+    cells = figure.subplots(len(labels), len(panels), sharex="col", sharey="col", squeeze=False)
+    for column, (title, (height, ways)) in zip(cells.T, panels.items(), strict=True):
         ends = np.concatenate([way[[0, -1]] for way in ways.values()])
-        margin = 0.5 * np.ptp(ends, axis=0).max()
+        margin = 0.7 * np.ptp(ends, axis=0)
         low, high = ends.min(axis=0) - margin, ends.max(axis=0) + margin
         x, y = np.meshgrid(*(np.linspace(*sides, 120) for sides in zip(low, high, strict=True)))
         heights = height(x, y)
         # As many places lie between one line and the next.
         levels = np.unique(np.quantile(heights, np.linspace(0.02, 0.98, 12)))
-        axes.contour(x, y, heights, levels=levels, colors=_INK, linewidths=0.6, linestyles="solid")
-        for label, way in ways.items():
-            color = _COLORS[labels.index(label) % len(_COLORS)]
-            _plot(axes, way.T, color=color, label=label, marker=".", markersize=3, linewidth=1)
-        axes.set_xlim(low[0], high[0])
-        axes.set_ylim(low[1], high[1])
-        axes.set_title(title)
-        axes.legend(fontsize="x-small")
+        for axes, label in zip(column, labels, strict=True):
+            way = ways[label]
+            axes.contour(
+                x, y, heights, levels=levels, colors=_INK, linewidths=0.4, linestyles="solid"
+            )
+            _plot(axes, way.T, color=_BLUE, marker=".", markersize=3, linewidth=1)
+            axes.set_title(f"{title}: {label}, {len(way) - 1} steps", fontsize=8)
+            axes.tick_params(labelsize=7)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axes.locator_params(nbins=5)
     return figure
 
 

@@ -253,9 +253,10 @@ def test_ctrl_c_leaves_nothing_to_go_on_with(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
-# One computes its rates, and one moves weights by hand.
+# Two find their rates themselves, and one moves weights by hand.
 WITHOUT = {
     "study_input_scaling": "study_input_scaling has no option for a learning rate: name another",
+    "study_optimizers": "study_optimizers has no option for a learning rate: name another recipe",
     "study_backpropagation": "study_backpropagation makes no step whose rate is --learning-rate",
 }
 EVERY = {name: row.short for name, row in {**ROWS, **STUDIES}.items() if name not in WITHOUT}
