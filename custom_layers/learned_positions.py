@@ -15,6 +15,9 @@ from custom_layers.continuation import first_position
 class LearnedPositions(layers.Layer):
     """y[t] = x[t] + P[t], with one learned row of P for each position.
 
+    Once ``predict`` or ``fit`` has seen two lengths, TensorFlow compiles for any, and does not know
+    the length when this layer is called: a longer input is then the look-up's own error.
+
     Args:
         max_length: number of positions.
 
