@@ -77,7 +77,7 @@ def publish_curves(folders, results=CURVES):
     if any(_publishable(run)["git_commit"] != first["git_commit"] for run in runs):
         raise InputError("the runs are of different commits: run all of one")
     kept = {
-        **{name: first[name] for name in first if name not in ("command", "test")},
+        **{name: first[name] for name in first if name not in ("command", "test", "seconds")},
         "options": {
             name: value for name, value in first["options"].items() if name not in curves.FREE
         },
@@ -91,7 +91,7 @@ def publish_curves(folders, results=CURVES):
 
 
 def _publishable(run):
-    """What is kept of a run: what made it, and its test figures."""
+    """What is kept of a run: what made it, its test figures, and how long it took."""
     commit = run.description["git_commit"]
     if not run.test:
         raise InputError(f"{run.folder} is not over: publish a run with test figures")
@@ -109,22 +109,32 @@ def _publishable(run):
     for name, option in (("runs", "--runs"), ("data_path", "--data-path")):
         if options.get(name) and option in words:
             options[name] = words[words.index(option) + 1] = Path(options[name]).name
-    return {**kept, "options": options, "command": shlex.join(words), "test": run.test}
+    found = {"test": run.test, "seconds": run.seconds}
+    return {**kept, "options": options, "command": shlex.join(words), **found}
 
 
 def statement_table(results=RESULTS):
-    """Every statement that a study tries, and what it found on each backend."""
-    found = {}  # (study, statement): {backend: verdict}
+    """Every statement that a study tries, what it found on each backend, and how long it took.
+
+    Seconds are those of the backend that took longest.
+    """
+    found, seconds = {}, {}  # (study, statement): {backend: verdict}, study: the most of a run
     for result in _read(results):
         for statement, each in result.get("verdicts", {}).items():
             cells = found.setdefault((result["recipe"], statement), {})
             cells[result["options"]["backend"]] = each["verdict"]
+            seconds[result["recipe"]] = max(result["seconds"], seconds.get(result["recipe"], 0))
     order = {name: place for place, name in enumerate(recipes())}
     rows = sorted(found.items(), key=lambda row: order.get(row[0][0], len(order)))
     return _table(
-        ["statement", "study", *TITLES.values()],
+        ["statement", "study", "seconds", *TITLES.values()],
         [
-            [statement, f"[`{study}`](recipes/{study}.py)", *_by_backend(cells)]
+            [
+                statement,
+                f"[`{study}`](recipes/{study}.py)",
+                f"{seconds[study]:.0f}",
+                *_by_backend(cells),
+            ]
             for (study, statement), cells in rows
         ],
     )

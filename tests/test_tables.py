@@ -26,15 +26,17 @@ DESCRIPTION = {
     "data": {"name": "numbers", "source": "embedded", "description": "ten numbers"},
     "pictures": {},
 }
+SECONDS = 12.345  # that a run takes
 
 
-def write_run(folder, test=None, **changes):
+def write_run(folder, test=None, seconds=SECONDS, **changes):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({**DESCRIPTION, **changes}))
     rows = [{"epoch": 1, "step": 1, "loss": 2.0}, {"epoch": 1, "step": 1, "training_loss": 2.0}]
     if test:
         rows.append({"epoch": 1, "step": 1, **test})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "timings.jsonl").write_text(json.dumps({"seconds": seconds}) + "\n")
     return folder
 
 
@@ -135,13 +137,14 @@ def test_without_an_accuracy_all_figures_are_shown(tmp_path, results):
 
 
 def test_a_study_has_its_verdicts_in_a_table_of_statements(tmp_path, results):
-    for backend, verdict in (("jax", "holds"), ("torch", "does not hold")):
+    for backend, verdict, seconds in (("jax", "holds", 99.6), ("torch", "does not hold", 7.0)):
         verdicts = {
             "Rain is wet": {"verdict": verdict, "measured": "3 of 4"},
             "Snow is warm": {"verdict": "not measured", "measured": "no snow"},
         }
         folder = write_run(
-            tmp_path / backend, {"test_loss": 0.1}, verdicts=verdicts, recipe="study_weather",
+            tmp_path / backend, {"test_loss": 0.1}, seconds, verdicts=verdicts,
+            recipe="study_weather",
             options={"backend": backend}, pictures={"rain.png": "Rain.", "snow.png": "Snow."},
         )  # fmt: skip
         (folder / "rain.png").write_bytes(backend.encode())
@@ -149,10 +152,10 @@ def test_a_study_has_its_verdicts_in_a_table_of_statements(tmp_path, results):
         assert (tmp_path / "study_weather.png").read_bytes() == backend.encode()
     study = "[`study_weather`](recipes/study_weather.py)"
     assert tables.statement_table(results).splitlines() == [
-        "| statement | study | TensorFlow | JAX | PyTorch |",
-        "| --- | --- | --- | --- | --- |",
-        f"| Rain is wet | {study} |  | holds | does not hold |",
-        f"| Snow is warm | {study} |  | not measured | not measured |",
+        "| statement | study | seconds | TensorFlow | JAX | PyTorch |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| Rain is wet | {study} | 100 |  | holds | does not hold |",
+        f"| Snow is warm | {study} | 100 |  | not measured | not measured |",
     ]
     assert "study_weather" not in tables.result_table(results)
 
@@ -176,6 +179,7 @@ def test_publishing_again_replaces_the_run_of_the_same_backend_and_data(tmp_path
     (path,) = results.iterdir()
     kept = json.loads(path.read_text())
     assert kept["test"] == {"test_loss": 0.2}
+    assert kept["seconds"] == SECONDS
     assert kept["command"] == DESCRIPTION["command"]
     other = {**DESCRIPTION["data"], "source": "tfds", "description": "more numbers"}
     tables.publish(write_run(tmp_path / "c", {"test_loss": 0.3}, data=other), results)
@@ -268,6 +272,7 @@ def test_published_curves_are_in_the_readme(tmp_path, results):
     assert kept["backends"] == ["jax", "torch"]
     assert kept["moved"] == ["torch"]
     assert kept["options"] == {"epochs": 1}
+    assert not kept.keys() & {"command", "seconds"}
     assert kept["git_commit"] == DESCRIPTION["git_commit"]
     assert (results / "toy.png").read_bytes()[:4] == b"\x89PNG"
     assert tables.curve_table(results, only="other") == ""
