@@ -96,8 +96,9 @@ def start(*words):
     ],
 )
 def test_a_process_that_gets_a_signal_leaves_a_checkpoint(number, code, word, tmp_path, calm):
+    # More epochs than a slow machine lets it have until the second process has begun.
     process = start(
-        "run", "gan_mixture", "--backend", BACKEND, "--data", "embedded", "--epochs", "500",
+        "run", "gan_mixture", "--backend", BACKEND, "--data", "embedded", "--epochs", "100000",
         "--batch-size", "400", "--runs", tmp_path,
     )  # fmt: skip
     for line in process.stdout:
@@ -108,13 +109,13 @@ def test_a_process_that_gets_a_signal_leaves_a_checkpoint(number, code, word, tm
     if number == signal.SIGINT:
         # A second process is refused, and changes nothing.
         second = start("resume", folder)
-        _, errors = second.communicate(timeout=120)
+        _, errors = second.communicate(timeout=600)
         assert second.returncode == 2
         (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
         assert line.startswith(f"error: another process is running {folder}: wait until it is over")
 
     process.send_signal(number)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == code
     lines = errors.splitlines()
     assert lines[-2:] == [f"it goes on with: python -m recipes resume {folder}", word]
