@@ -44,7 +44,9 @@ def make(tmp_path, tools):
     shutil.copy(CHECKOUT / "Makefile", tmp_path)
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(CHECKOUT / name, tmp_path)
-    shutil.copytree(CHECKOUT / "recipes", tmp_path / "recipes")
+    # Without what other processes may be writing meanwhile.
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(CHECKOUT / "recipes", tmp_path / "recipes", ignore=ignored)
 
     def call(*words, **changes):
         finished = subprocess.run(
