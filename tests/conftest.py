@@ -1,4 +1,4 @@
-"""For all tests: Ctrl-C, what JAX compiles, which are first, and which need one backend only."""
+"""For all tests: Ctrl-C, umask, what JAX compiles, which are first, and which need one backend only."""
 
 import os
 import signal
@@ -8,6 +8,9 @@ from pathlib import Path
 # Ctrl-C reaches the tests, which raise it, also where a script runs them in the background. A shell
 # starts such a job with SIGINT ignored, and what a process ignores, its children do too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Whatever the umask was: what root writes, nobody reads, whom root becomes in full_disk.py.
+os.umask(0o022)
 
 TESTS = Path(__file__).parent
 # The files that take longest. A process works on one file at a time: begun last, such a file would
