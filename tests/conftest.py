@@ -1,4 +1,4 @@
-"""For all tests: Ctrl-C, umask, what JAX compiles, which are first, and which need one backend only."""
+"""For all tests: Ctrl-C, umask, what JAX compiles, which are first, which need one backend only."""
 
 import os
 import signal
