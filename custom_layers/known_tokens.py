@@ -5,6 +5,8 @@ accelerator may give zeros, and Keras counts a negative one from the table's end
 of ``jax.numpy.take``, ``tf.gather`` and ``keras.ops.take``).
 """
 
+import numbers
+
 import keras
 from keras import layers, ops
 
@@ -29,11 +31,11 @@ class KnownTokens(layers.Layer):
 
     def __init__(self, vocabulary_size, **kwargs):
         super().__init__(**kwargs)
-        if not (isinstance(vocabulary_size, int) and vocabulary_size > 0):
+        if not (isinstance(vocabulary_size, numbers.Integral) and vocabulary_size > 0):
             raise ValueError(
                 f"vocabulary_size must be a positive integer, got {vocabulary_size!r}."
             )
-        self.vocabulary_size = vocabulary_size
+        self.vocabulary_size = int(vocabulary_size)
 
     def call(self, inputs, training=False):
         waits = training and getattr(inputs, "is_cuda", False)

@@ -62,3 +62,8 @@ def test_compiled_code_takes_no_token_for_another(token):
 def test_sizes_of_a_vocabulary(size):
     with pytest.raises(ValueError, match="vocabulary_size must be a positive integer, got"):
         KnownTokens(size)
+
+
+def test_an_integer_of_numpy_is_a_size_and_is_saved_as_one():
+    config = KnownTokens(np.int64(6)).get_config()
+    assert config["vocabulary_size"] == 6 and type(config["vocabulary_size"]) is int
