@@ -75,10 +75,10 @@ def test_published_runs_are_of_a_commit_and_of_options_that_the_header_names():
         assert result["options"]["precision"] == "float32"
 
 
-def test_every_published_study_says_how_long_it_took_on_two_cores():
+def test_every_published_study_took_less_than_two_minutes_on_two_cores():
     for result in tables._read(tables.RESULTS):
         if result["recipe"].startswith(tables.STUDY):
-            assert result["seconds"] > 0, result["command"]
+            assert 0 < result["seconds"] < 120, result["command"]
             assert result["device"].endswith(", 2 cores")
 
 
