@@ -28,7 +28,7 @@ from keras import layers
 
 from recipes.data import wine
 from recipes.training import plots
-from recipes.training.evaluate import Classification, classify
+from recipes.training.evaluate import classify
 from recipes.training.gradient_step import gradient_step
 from recipes.training.options import PositiveInt, Seed
 from recipes.training.saved_run import read_run
@@ -115,7 +115,7 @@ def main(config, run):
             run.log(**{f"{name}_loss": step(*batch) for name, step in gradient_steps.items()})
         run.log(
             **{
-                f"validation_{name}_loss": loss_of(model, validation)
+                f"validation_{name}_loss": classify(model, validation).loss
                 for name, model in models.items()
             }
         )
@@ -171,13 +171,6 @@ def main(config, run):
         "step", "training loss", logarithmic="y",
     )  # fmt: skip
     run.picture("losses", figure, "How the loss falls with each scaling.")
-
-
-def loss_of(model, split):
-    """That of ``classify``, in one batch: 900 calls of ``predict`` take TensorFlow minutes."""
-    inputs, labels = split
-    logits = model.predict_on_batch(inputs)
-    return Classification(inputs, labels, logits.astype("float64")).loss
 
 
 def of_each(values, style):

@@ -49,8 +49,7 @@ class Classification(NamedTuple):
 def classify(model, split, batch_size=500):
     """Runs a classifier, in inference, over all of a split (inputs, labels)."""
     inputs, labels = split
-    logits = model.predict(inputs, batch_size=batch_size, verbose=0)
-    return Classification(inputs, labels, logits.astype("float64"))
+    return Classification(inputs, labels, _logits(model, split, batch_size))
 
 
 def classify_tokens(model, split, real, batch_size=500):
@@ -60,13 +59,27 @@ def classify_tokens(model, split, real, batch_size=500):
     padding is none.
     """
     tokens, labels = split
-    logits = model.predict(tokens, batch_size=batch_size, verbose=0)
-    return Classification(tokens[real], labels[real], logits[real].astype("float64"))
+    logits = _logits(model, split, batch_size)
+    return Classification(tokens[real], labels[real], logits[real])
 
 
 def relative_error(predicted, values):
     """Root mean square error, in standard deviations of the values (N, 1)."""
     return float(np.sqrt(np.mean((predicted - values) ** 2, dtype="float64")) / np.std(values))
+
+
+def _logits(model, split, batch_size):
+    """Those of all of a split, (N, ..., classes).
+
+    One batch goes around ``predict``, which makes a pipeline of data at every call: on TensorFlow
+    that takes longer than a small network's answers.
+    """
+    inputs, labels = split
+    if len(labels) <= batch_size:
+        logits = model.predict_on_batch(inputs)
+    else:
+        logits = model.predict(inputs, batch_size=batch_size, verbose=0)
+    return logits.astype("float64")
 
 
 def _log_sum_exp(logits):

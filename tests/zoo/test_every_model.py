@@ -137,6 +137,9 @@ OF_TABLES = {"mlp", "perceptron", "residual_mlp"}
 OF_FRAMES = {"conv_lstm"}
 OF_IMAGES = {name for name, each in TINY_ARGUMENTS.items() if "input_shape" in each}
 OF_IMAGES -= OF_TABLES | OF_FRAMES
+OF_TOKENS = [
+    name for name, each in TINY_ARGUMENTS.items() if not {"input_shape", "num_features"} & set(each)
+]
 # These have dense layers over all positions, or know these; others take images of any size.
 OF_ONE_SIZE = {"alexnet", "lenet5", "mnist_cnn", "vgg11", "vgg11_bn"}
 OF_ONE_SIZE |= {"deit_tiny_16", "deit_tiny_distilled_16", "swin_tiny", "vit_base_16"}
@@ -331,11 +334,6 @@ def test_table_has_a_row_for_every_function_that_builds_models():
 
     rows = {family(name) for name in TINY_ARGUMENTS if name != "resnet18"}  # another block
     assert rows >= {family(name) for name in zoo.list_models()}, "give a row to TINY_ARGUMENTS"
-
-
-OF_TOKENS = [
-    name for name, each in TINY_ARGUMENTS.items() if not {"input_shape", "num_features"} & set(each)
-]
 
 
 @pytest.mark.any_backend
