@@ -18,7 +18,7 @@ class KnownTokens(layers.Layer):
     Compiled code, such as ``fit`` and ``predict`` on TensorFlow and JAX, cannot raise for a value,
     and a GPU should not wait for one in training. There negative tokens become ``vocabulary_size``,
     so that none is taken for another: looking it up is an error of TensorFlow's on the CPU and of
-    PyTorch's, and gives NaN on JAX.
+    PyTorch's, and gives NaN on JAX. A model that was compiled with ``run_eagerly=True`` raises.
 
     Args:
         vocabulary_size: number of tokens.
@@ -39,9 +39,9 @@ class KnownTokens(layers.Layer):
 
     def call(self, inputs, training=False):
         waits = training and getattr(inputs, "is_cuda", False)
-        numbers = None if waits else _numbers(inputs)
-        if numbers is not None:
-            outside = numbers[(numbers < 0) | (numbers >= self.vocabulary_size)]
+        tokens = None if waits else _numbers(inputs)
+        if tokens is not None:
+            outside = tokens[(tokens < 0) | (tokens >= self.vocabulary_size)]
             if outside.size:
                 raise ValueError(
                     f"{self.name} must be integers of 0 to {self.vocabulary_size - 1}, got "

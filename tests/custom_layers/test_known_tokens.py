@@ -58,6 +58,18 @@ def test_compiled_code_takes_no_token_for_another(token):
             model.predict(tokens, verbose=0)
 
 
+@pytest.mark.parametrize("method", ["predict", "evaluate", "fit"])
+def test_a_model_that_runs_eagerly_tells_it(method):
+    inputs = keras.Input((None,), dtype="int32")
+    model = keras.Model(inputs, layers.Embedding(6, 2)(KnownTokens(6, name="known_words")(inputs)))
+    model.compile("sgd", "mse", run_eagerly=True)
+    data = [KNOWN] if method == "predict" else [KNOWN, np.zeros((2, 2, 2))]
+    getattr(model, method)(*data, verbose=0)
+    data[0] = np.array([[0, 3], [6, 1]])
+    with pytest.raises(ValueError, match="known_words must be integers of 0 to 5, got 6"):
+        getattr(model, method)(*data, verbose=0)
+
+
 @pytest.mark.parametrize("size", [0, -2, 1.5, "6", None])
 def test_sizes_of_a_vocabulary(size):
     with pytest.raises(ValueError, match="vocabulary_size must be a positive integer, got"):
