@@ -136,12 +136,14 @@ def search(
         lengths = count - before  # of the results
         logits, states, alignments = step(tokens.reshape(-1), states)
         changes = _log_softmax(logits).reshape(batch_size, beam_width, -1)
-        changes[:, :, list(never)] = -np.inf
+        for token in never:
+            changes[:, :, token] = -np.inf
         for row in np.flatnonzero(lengths <= 0):
             changes[row] = -np.inf
             changes[row, :, prompts[row][count - 1]] = 0.0
-        extended = (sums[:, :, None] + changes).reshape(batch_size, -1)
         vocabulary_size = changes.shape[-1]
+        changes += sums[:, :, None]
+        extended = changes.reshape(batch_size, -1)
         if choose is None:
             sums, chosen = _largest(extended, beam_width)
         else:
@@ -192,12 +194,16 @@ def _log_softmax(logits):
             "their precision is too low."
         )
     logits -= largest
-    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return logits
 
 
 def _largest(values, count):
-    """(B, N) -> the ``count`` largest of each row, and where: of equal ones the first first."""
-    values, rows = values.copy(), np.arange(len(values))
+    """(B, N) -> the ``count`` largest of each row, and where: of equal ones the first first.
+
+    They are minus infinity in ``values`` then.
+    """
+    rows = np.arange(len(values))
     found = []
     for _ in range(count):
         place = values.argmax(axis=1)
