@@ -85,7 +85,7 @@ ROWS = {
         {},  # the last epoch is the best where it is the only one
     ),
     "study_features": Row(
-        "--epochs 16 --batch-size 25 --width 8",
+        "--epochs 16 --batch-size 25 --width 16",
         ["holds"] * 3,
         {"MARGIN": 1, "MARGIN_OF_LEARNING": 1, "EDGE": 1.1},
     ),
