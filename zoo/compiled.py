@@ -3,6 +3,9 @@
 import keras
 from keras import ops, tree
 
+# Of _product below: rows, numbers of a matrix, and its blocks.
+_FEW, _LARGE, _MOST_BLOCKS = 8, 2**18, 64
+
 
 def compiled(function, model):
     """What ``function(state, *arguments)`` does, compiled.
@@ -75,8 +78,38 @@ def _in_torch(function, model):
                 module = make_fx(flat, tracing_mode="fake")(*values, *tensors)
                 module = without_repetition(module).graph_module
                 module.graph.eliminate_dead_code()
+                for node in module.graph.nodes:
+                    if node.target is torch.ops.aten.mm.default:
+                        node.target = _product
                 module.recompile()
                 programs[kind] = module.forward
             return programs[kind](*values, *tensors)
 
     return call
+
+
+def _product(rows, matrix):
+    """(M, K) times (K, N), as ``torch.mm``, and by all threads also where the rows are few.
+
+    Of these a processor only reads the matrix, and MKL reads it by one thread, slower than the
+    memory would give it. Cut into blocks along the axis that leaves each in one piece, the matrix
+    is a batch, of which each thread takes its share.
+    """
+    import torch
+
+    by_rows, by_columns = matrix.is_contiguous(), matrix.T.is_contiguous()
+    size = matrix.shape[0 if by_rows else 1]
+    counts = range(torch.get_num_threads(), _MOST_BLOCKS + 1)
+    count = next((each for each in counts if size % each == 0), 1)
+    if (
+        count == 1 or len(rows) > _FEW or matrix.numel() < _LARGE or not (by_rows or by_columns)
+        or matrix.device.type != "cpu" or matrix.dtype != torch.float32
+        or not torch.backends.mkl.is_available()
+    ):  # fmt: skip
+        return torch.mm(rows, matrix)
+    if by_rows:  # a block of rows has a part of each sum
+        parts = rows.unflatten(1, (count, -1)).transpose(0, 1)  # (count, M, K / count)
+        return torch.bmm(parts, matrix.unflatten(0, (count, -1))).sum(0)
+    columns = matrix.T.unflatten(0, (count, -1)).mT  # (count, K, N / count)
+    products = torch.bmm(rows.expand(count, -1, -1), columns)
+    return products.transpose(0, 1).flatten(1)
