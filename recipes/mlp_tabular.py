@@ -14,7 +14,7 @@ error, in dollars, of the file california_housing_20640.csv.gz with --target med
 
                   tensorflow   jax          torch        scikit-learn
     breast cancer 96.49%       96.49%       96.49%       97.37%
-    California    4.844e+04    4.849e+04    4.843e+04    5.079e+04
+    California    4.85e+04     4.841e+04    4.843e+04    5.069e+04
 """
 
 import warnings

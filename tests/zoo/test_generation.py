@@ -143,6 +143,8 @@ def of_pairs(name):
     return model
 
 
+# tests/parity has greedy tokens on every backend, and test_beams has beams.
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", ENCODER_DECODERS)
 def test_every_encoder_decoder(name):
     """Sources of several lengths, together and alone, which the decoder does see."""
