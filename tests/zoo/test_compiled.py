@@ -38,6 +38,13 @@ def products(monkeypatch):
     return called
 
 
+def blocks():
+    """The function that makes products of blocks; of a build without MKL, where there are none."""
+    import torch
+
+    return "bmm" if torch.backends.mkl.is_available() else "mm"
+
+
 def matrix_of(shape, layout):
     """A tensor of PyTorch."""
     import torch
@@ -67,7 +74,7 @@ def check(rows, matrix):
 )
 def test_few_rows_are_multiplied_by_a_batch_of_blocks(count, shape, layout, two_threads, products):
     check(matrix_of((count, shape[0]), "rows"), matrix_of(shape, layout))
-    assert products == ["bmm"]
+    assert products == [blocks()]
 
 
 @of_pytorch
@@ -122,4 +129,4 @@ def test_its_products_are_of_blocks(two_threads, products):
     first = call([], x)
     products.clear()
     np.testing.assert_array_equal(ops.convert_to_numpy(call([], x)), ops.convert_to_numpy(first))
-    assert products == ["bmm", "mm"]
+    assert products == [blocks(), "mm"]
